@@ -69,11 +69,7 @@ def parse(argv: Sequence[str]) -> Options:
         "--arm", action="append", default=[], metavar="NAME", dest="arms",
         help="an arm or a pretrain stage; may be given several times (default: all arms)",
     )  # fmt: skip
-    parser.add_argument(
-        "--networks", choices=get_args(Networks),
-        help="of a sweep with refit: true: those that were refitted on all images, or those of "
-        "the trials, before it (default: refitted; with --on own: selected)",
-    )  # fmt: skip
+    add_networks(parser, "refitted; with --on own: selected")
     parser.add_argument(
         "--ensemble", action="store_true", help="also the mean of the seeds' probabilities"
     )
@@ -110,6 +106,20 @@ def add_how_images_are_seen(parser: argparse.ArgumentParser) -> None:
         "--device", choices=("cpu", "cuda", "auto"), default="cpu",
         help="what computes; auto: a GPU where PyTorch sees one (default: cpu)",
     )  # fmt: skip
+    add_code(parser)
+
+
+def add_networks(parser: argparse.ArgumentParser, default: str = "refitted") -> None:
+    """Which networks of a sweep with refits; `default` in words."""
+    parser.add_argument(
+        "--networks", choices=get_args(Networks),
+        help="of a sweep with refit: true: those that were refitted on all images, or those of "
+        f"the trials, before it (default: {default})",
+    )  # fmt: skip
+
+
+def add_code(parser: argparse.ArgumentParser) -> None:
+    """Where a run's own code is taken from."""
     parser.add_argument(
         "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
         help="where code of your own lies with which the run was made; none is taken from RUN",

@@ -12,9 +12,9 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-from harness.evaluate.options import Networks
+from harness.evaluate.options import add_code, add_networks
 from harness.predict.options import to_seed
 from headstart.cli import path_error, run_command, to_path
 from headstart.errors import EXIT_DONE, InputError
@@ -72,15 +72,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--format", choices=FORMATS, default=FORMATS[0],
         help="safetensors, or ONNX with the normalisation in it (default: state_dict)",
     )  # fmt: skip
-    parser.add_argument(
-        "--networks", choices=get_args(Networks),
-        help="of a sweep with refit: true: those that were refitted on all images, or those of "
-        "the trials, before it (default: refitted)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--code", action="append", default=[], type=to_path, metavar="FILE|DIR",
-        help="where code of your own lies with which the run was made; none is taken from RUN",
-    )  # fmt: skip
+    add_networks(parser)
+    add_code(parser)
     return parser.parse_args(argv)
 
 

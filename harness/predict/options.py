@@ -10,10 +10,10 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from datasets.base import Preprocess
-from harness.evaluate.options import Networks, add_how_images_are_seen, device_of
+from harness.evaluate.options import Networks, add_how_images_are_seen, add_networks, device_of
 from headstart.cli import to_path
 from headstart.errors import InputError
 
@@ -59,11 +59,7 @@ def parse(argv: Sequence[str]) -> Options:
         "--ensemble", action="store_true",
         help="one answer for each picture and arm: the mean of the seeds' probabilities",
     )  # fmt: skip
-    parser.add_argument(
-        "--networks", choices=get_args(Networks),
-        help="of a sweep with refit: true: those that were refitted on all images, or those of "
-        "the trials, before it (default: refitted)",
-    )  # fmt: skip
+    add_networks(parser)
     parser.add_argument(
         "--out", type=to_path, metavar="FILE", help="a .csv file (default: in RUN/predictions)"
     )

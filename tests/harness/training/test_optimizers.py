@@ -20,19 +20,12 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", list(OPTIONS))
-def test_each_is_torchs_own_also_after_a_state_was_loaded(name):
-    kind, options = OPTIONS[name]
-    settings = Train(optimizer=name, learning_rate=0.1, weight_decay=0.01, **options)
-    options = {"eps" if key == "epsilon" else key: value for key, value in options.items()}
-    torch.manual_seed(0)
-    ours = nn.Linear(5, 3)
-    theirs = copy.deepcopy(ours)
+def takes_equal_steps(settings, ours, theirs, expected, shape):
+    """The optimizer of `settings` steps as `expected` does, also after its state was loaded."""
     optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
-    expected = kind(theirs.parameters(), lr=0.1, weight_decay=0.01, fused=True, **options)
     for _ in range(2):
         for _ in range(3):
-            x = torch.randn(8, 5)
+            x = torch.randn(shape)
             for network, its in ((ours, optimizer), (theirs, expected)):
                 its.zero_grad()
                 network(x).square().mean().backward()
@@ -41,6 +34,19 @@ def test_each_is_torchs_own_also_after_a_state_was_loaded(name):
         state = optimizer.state_dict()
         optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
         optimizer.load_state_dict(state)
+    return optimizer
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_each_is_torchs_own_also_after_a_state_was_loaded(name):
+    kind, options = OPTIONS[name]
+    settings = Train(optimizer=name, learning_rate=0.1, weight_decay=0.01, **options)
+    options = {"eps" if key == "epsilon" else key: value for key, value in options.items()}
+    torch.manual_seed(0)
+    ours = nn.Linear(5, 3)
+    theirs = copy.deepcopy(ours)
+    expected = kind(theirs.parameters(), lr=0.1, weight_decay=0.01, fused=True, **options)
+    optimizer = takes_equal_steps(settings, ours, theirs, expected, (8, 5))
     assert isinstance(optimizer, kind)
     assert not any(p.grad_fn for p in ours.parameters())
 
@@ -55,19 +61,8 @@ def test_timms_are_timms_own_also_after_a_state_was_loaded(name):
     torch.manual_seed(0)
     ours = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Linear(27, 3))
     theirs = copy.deepcopy(ours)
-    optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
     expected = kind(theirs.parameters(), lr=0.01, weight_decay=0.01, **own)
-    for _ in range(2):
-        for _ in range(3):
-            x = torch.randn(8, 2, 5, 5)
-            for network, its in ((ours, optimizer), (theirs, expected)):
-                its.zero_grad()
-                network(x).square().mean().backward()
-                its.step()
-        assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
-        state = optimizer.state_dict()
-        optimizer = make_optimizer([{"params": list(ours.parameters())}], settings)
-        optimizer.load_state_dict(state)
+    takes_equal_steps(settings, ours, theirs, expected, (8, 2, 5, 5))
 
 
 TRIAL = """
