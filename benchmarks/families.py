@@ -6,8 +6,8 @@ For each network, with random weights, three classes and small images (larger on
 such), and for each of its layer groups but the first as the first that trains:
 
 - cut: the features of what is frozen, computed once, give the logits of the whole network, in
-  evaluation, within 1e-5 (`bits` counts those that are equal to the bit); else the reason why what
-  is frozen is computed in every step;
+  evaluation, to the bit (the harness compares them before it cuts); else the reason why what is
+  frozen is computed in every step;
 - resumed: a step of Adam from a state that was saved has the same bits as the step that went on.
 
 And once: the last layer group is what timm calls the classifier, no more and no less. The smallest
@@ -38,7 +38,6 @@ from models.own_forward import OwnModule
 from models.own_split import reason_against_split
 
 SIDES = (64, 96, 128, 224, 240, 256)  # pixels
-NEAR = 1e-5
 # fmt: off
 NAMES = (
     "test_efficientnet", "test_nfnet", "test_mambaout", "test_byobnet", "test_convnext",
