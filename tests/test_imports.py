@@ -58,9 +58,9 @@ ROOMS = {
         {"photos", "contact"}, "hand", {"arguments", "remarks"}, "__main__",
     ],
     "models": [
-        {"info", "dropout"}, {"networks", "sources"}, {"own", "own_forward", "global_draws"},
-        "catalog", {"crossing", "delta_record", "groups", "other_files"},
-        "heads", "own_build", "source_build",
+        {"info", "dropout", "forms"}, {"networks", "sources"},
+        {"own", "own_forward", "global_draws"}, "catalog",
+        {"crossing", "delta_record", "groups", "other_files"}, "heads", "own_build", "source_build",
         {"build", "state_dicts"},
         {"nearest", "split", "weight_files"}, {"delta", "fitting"}, "weights",
         {"own_split", "finetune", "imagenet"}, "describe",

@@ -57,8 +57,8 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
         return "train.schedule plateau gives each seed a rate of its own, and one optimizer has one"
     if condition.train.only_alone:
         return condition.train.only_alone
-    if frozen.is_gradual(condition):
-        return "fine_tune: gradual changes what trains from epoch to epoch"
+    if condition.tuning.against_fusing:
+        return condition.tuning.against_fusing
     try:
         return _against_network(unit[0])
     except ModelError as err:  # each trial reports it

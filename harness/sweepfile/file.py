@@ -7,36 +7,20 @@ The reader validates with these classes; the JSON schema (`schema.py`) and the r
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from harness.sweepfile.search_settings import Distribution, Search
 from harness.sweepfile.settings import DataChoice, Frame, ModelChoice, RunArm, StartFile, Train
-from headstart.errors import did_you_mean
 from headstart.settings import AsTuple, Frozen, key
-
-FINE_TUNE_WORDS = "all, last_layer, last_N, none, gradual, {from: GROUP}, {unfreeze: [GROUPS]}"
+from models.forms import read_fine_tune
 
 
 def checked_fine_tune(setting: object) -> object:
     """The setting, where it has one of the forms; whether the network is so deep is seen later."""
-    if isinstance(setting, str) and re.fullmatch(
-        r"all|last_layer|none|gradual|last_[1-9][0-9]{0,5}", setting
-    ):
-        return setting
-    if isinstance(setting, Mapping) and len(setting) == 1:
-        ((word, value),) = setting.items()
-        if (word == "from" and isinstance(value, str)) or (
-            word == "unfreeze" and isinstance(value, list) and value
-        ):
-            return setting
-        if word == "gradual" and isinstance(value, Mapping):
-            return setting
-    words = ["all", "last_layer", "last_2", "none", "gradual"]
-    raise ValueError(f"is not one of {FINE_TUNE_WORDS}{did_you_mean(str(setting), words)}")
+    read_fine_tune(setting)
+    return setting
 
 
 FineTune = Annotated[Any, PlainValidator(checked_fine_tune)]

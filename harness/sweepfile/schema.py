@@ -21,6 +21,7 @@ from harness.sweepfile.nodes import LEFT_OUT
 from harness.sweepfile.recipes import RECIPES
 from harness.sweepfile.settings import SeedsRule, VerdictRule, schema_of_names
 from headstart.settings import key
+from models.forms import SCHEMA as FINE_TUNE_SCHEMA
 from models.info import NORMALISE
 
 
@@ -63,7 +64,7 @@ def sweep_schema() -> Schema:
     for section in ("Arm", "Stage"):
         del parts[section]["required"]
         parts[section]["type"] = ["object", "null"]  # `scratch:` alone is an arm too
-        parts[section]["properties"]["fine_tune"] |= FINE_TUNE
+        parts[section]["properties"]["fine_tune"] |= FINE_TUNE_SCHEMA
     parts["Save"]["properties"]["best"] = {"const": True, "deprecated": True}
     file = schema["properties"]
     for owner in (file, parts["Arm"]["properties"], parts["Stage"]["properties"]):
@@ -100,20 +101,6 @@ RECIPE: Schema = {
     "out in the run's sweep.yaml. [Recipes](../recipes.md) has each in full, with its source.",
     "enum": list(RECIPES),
     "examples": ["fine_tune_photographs"],
-}
-
-FINE_TUNE: Schema = {
-    "anyOf": [
-        {"enum": ["all", "last_layer", "none", "gradual"]},
-        {"type": "string", "pattern": "^last_[1-9][0-9]{0,5}$"},
-        _object({"from": {"type": "string"}}, "from"),
-        _object(
-            {"unfreeze": {"type": "array", "items": {"type": "string"}, "minItems": 1}}, "unfreeze"
-        ),
-        _object(
-            {"gradual": _object({"every": {"type": "integer", "minimum": 1}}, "every")}, "gradual"
-        ),
-    ]
 }
 
 

@@ -45,6 +45,7 @@ from headstart.errors import InputError
 from headstart.grid import GridPoint, Values
 from headstart.own_code import is_reference, object_of, shown
 from headstart.settings import AT_LEAST, AT_MOST, LOOKS, AsTuple, Compare, Frozen, Measure, key
+from models.forms import FineTune, read_fine_tune
 from models.info import NetworkOptions
 
 Axis = Literal["split", "order", "init", "head", "augment", "dropout"]
@@ -598,6 +599,11 @@ class Condition(Frozen):
     fine_tune: str | dict[str, Any] = "all"
     head: Literal["auto", "new", "keep"] = "auto"
     shared: bool = False
+
+    @property
+    def tuning(self) -> FineTune:
+        """`fine_tune`, read: what of the network trains, and when."""
+        return read_fine_tune(self.fine_tune)
 
     @property
     def own_code(self) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     network, groups = build_network(spec)
     report = _load_start(spec, network, groups, trials)
     network.to(device)
-    schedule = finetune.unfreezing(condition.fine_tune, groups, condition.train.epochs)
+    schedule = condition.tuning.unfreezing(_names(groups), condition.train.epochs)
     info = condition.model.info.for_channels(spec.data.channels)
 
     def before_epoch(epoch: int) -> None:
@@ -101,14 +101,18 @@ def build_frozen(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup,
         ModelError: the network has no such layer groups as `fine_tune` names.
     """
     network, groups = build_network(spec)
-    trainable = finetune.resolve_fine_tune(spec.condition.fine_tune, groups)
+    trainable = spec.condition.tuning.unfreezing(_names(groups), epochs=1).names
     finetune.freeze(network, groups, trainable)
     return network, groups, _n_frozen(groups, trainable)
 
 
 def _n_frozen(groups: tuple[finetune.LayerGroup, ...], trained: tuple[str, ...]) -> int:
     """Groups before the first that trains; 0 where none trains, since no step is made then."""
-    return [group.name for group in groups].index(trained[0]) if trained else 0
+    return _names(groups).index(trained[0]) if trained else 0
+
+
+def _names(groups: tuple[finetune.LayerGroup, ...]) -> tuple[str, ...]:
+    return tuple(group.name for group in groups)
 
 
 def build_network(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup, ...]]:

@@ -7,7 +7,6 @@ that `--dry-run` can say the reasons.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from harness.sweepfile.settings import Condition
@@ -24,8 +23,8 @@ def reason_against(condition: Condition) -> str | None:
     """
     if not freezes(condition):
         return NOTHING_FROZEN
-    if is_gradual(condition):
-        return "fine_tune: gradual moves the border of what is frozen"
+    if condition.tuning.against_front:
+        return condition.tuning.against_front
     if not condition.train.cache_frozen:
         return "train.cache_frozen is false"
     if condition.train.mixes:
@@ -43,13 +42,7 @@ def reason_against(condition: Condition) -> str | None:
 
 def freezes(condition: Condition) -> bool:
     """Whether a part of the network stays as it is, for some epochs at least."""
-    words = re.fullmatch(r"last_([0-9]+)", str(condition.fine_tune))
-    if condition.fine_tune == "none":  # a front is worth computing once for its tail's steps
-        return False
-    if words is None:
-        return condition.fine_tune != "all"
-    depth = condition.model.info.depth
-    return depth is None or int(words[1]) < depth
+    return condition.tuning.freezes(condition.model.info.depth)
 
 
 def notes(plan: Plan) -> Iterator[str]:
@@ -58,9 +51,3 @@ def notes(plan: Plan) -> Iterator[str]:
         reason = reason_against(condition)
         if reason is not None and freezes(condition):
             yield f"{name}: the frozen part is computed in every step: {reason}"
-
-
-def is_gradual(condition: Condition) -> bool:
-    """Whether what trains changes from epoch to epoch."""
-    setting = condition.fine_tune
-    return setting == "gradual" or (isinstance(setting, dict) and "gradual" in setting)

@@ -15,6 +15,7 @@ from models import finetune
 from models.build import build_model
 from models.dropout import set_dropout_generator
 from models.finetune import LayerGroup
+from models.forms import read_fine_tune
 
 GROUPS = ("conv1_1", "conv2_1", "conv3_1", "dense", "head")
 
@@ -84,12 +85,11 @@ def test_a_wrong_setting_is_one_line(setting: Any, message: str) -> None:
 
 
 def test_gradual_adds_one_group_at_a_time() -> None:
-    groups = network()[1]
-    every_two = finetune.unfreezing({"gradual": {"every": 2}}, groups, epochs=99)
+    every_two = read_fine_tune({"gradual": {"every": 2}}).unfreezing(GROUPS, epochs=99)
     counts = [len(every_two.trainable_at(epoch)) for epoch in range(12)]
     assert counts == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5]
     assert every_two.trainable_at(2) == ("dense", "head")
-    spread = finetune.unfreezing("gradual", groups, epochs=15)
+    spread = read_fine_tune("gradual").unfreezing(GROUPS, epochs=15)
     assert [len(spread.trainable_at(epoch)) for epoch in (0, 2, 3, 11, 12, 14)] == [
         1,
         1,
@@ -98,7 +98,7 @@ def test_gradual_adds_one_group_at_a_time() -> None:
         5,
         5,
     ]
-    short = finetune.unfreezing("gradual", groups, epochs=2)
+    short = read_fine_tune("gradual").unfreezing(GROUPS, epochs=2)
     assert [len(short.trainable_at(epoch)) for epoch in (0, 1)] == [1, 2]
 
 

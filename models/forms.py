@@ -1,0 +1,267 @@
+"""The forms that a sweep's `fine_tune` may have: what of a network trains, and when.
+
+In: the setting as a sweep file writes it. Out: one frozen object, a `FineTune`. Each form is a
+class, and all that differs from form to form is asked of it: how it is written, which layer groups
+train in which epoch, and what packs and the frozen front must know. A further form is one more
+class, in `FORMS`. No torch here: files are checked and plans are made without it.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from headstart.errors import ModelError, did_you_mean
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Unfreezing:
+    """Which layer groups train in which epoch.
+
+    Attributes:
+        names: groups that ever train, input first.
+        begins: the epoch (0, 1, …) from which each of them trains.
+    """
+
+    names: tuple[str, ...]
+    begins: tuple[int, ...]
+
+    @classmethod
+    def at_once(cls, names: Sequence[str]) -> Unfreezing:
+        """All of the groups train from the start."""
+        return cls(tuple(names), (0,) * len(names))
+
+    def trainable_at(self, epoch: int) -> tuple[str, ...]:
+        """Names of the groups that train in `epoch` (0, 1, …), input first."""
+        return tuple(
+            name for name, begin in zip(self.names, self.begins, strict=True) if begin <= epoch
+        )
+
+
+@dataclass(frozen=True)
+class FineTune(ABC):
+    """What of a network trains, and when.
+
+    Attributes:
+        written: the form as people write it, for lists of what is allowed.
+        words: texts of this form, from which a misspelt one may come.
+        schema: JSON Schemas of it.
+        against_front: why what is frozen cannot be computed once for each image; empty: it can.
+        against_fusing: why several seeds cannot train as one program; empty: nothing here says so.
+    """
+
+    written: ClassVar[tuple[str, ...]]
+    words: ClassVar[tuple[str, ...]] = ()
+    schema: ClassVar[tuple[Schema, ...]]
+    against_front: ClassVar[str] = ""
+    against_fusing: ClassVar[str] = ""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, setting: object) -> FineTune | None:
+        """The setting as this form; None where it is of another one.
+
+        Raises:
+            ValueError: it is of this form, and wrong: what is to be said after the setting.
+        """
+
+    @abstractmethod
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        """Which groups train in which epoch.
+
+        Args:
+            names: of the network's layer groups, input first.
+            epochs: length of the training.
+
+        Raises:
+            ModelError: the network has no such groups.
+        """
+
+    def freezes(self, depth: int | None) -> bool:
+        """Whether a part of the network stays as it is, for some epochs at least.
+
+        `depth` is how many layer groups it has; None: not known.
+        """
+        return True
+
+
+@dataclass(frozen=True)
+class Last(FineTune):
+    """The last so many groups: `all`, `none`, `last_layer`, `last_N`."""
+
+    word: str
+
+    written = ("all", "last_layer", "last_N", "none")
+    words = ("all", "last_layer", "last_2", "none")
+    schema = (
+        {"enum": ["all", "last_layer", "none"]},
+        {"type": "string", "pattern": "^last_[1-9][0-9]{0,5}$"},
+    )
+
+    @classmethod
+    def read(cls, setting: object) -> Last | None:
+        pattern = r"all|last_layer|none|last_[1-9][0-9]{0,5}"
+        matches = isinstance(setting, str) and re.fullmatch(pattern, setting)
+        return cls(str(setting)) if matches else None
+
+    @property
+    def n(self) -> int | None:
+        """How many groups; None: all."""
+        words = {"all": None, "none": 0, "last_layer": 1}
+        return words[self.word] if self.word in words else int(self.word.removeprefix("last_"))
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        n = len(names) if self.n is None else self.n
+        if n > len(names):
+            raise ModelError(
+                f"fine_tune: {self.word} is deeper than the network, which has {len(names)} layer "
+                f"groups: {', '.join(names)}"
+            )
+        return Unfreezing.at_once(names[len(names) - n :])
+
+    def freezes(self, depth: int | None) -> bool:
+        if not self.n:  # with `none`, a front is worth computing once for its tail's steps
+            return False
+        return self.word == "last_layer" or depth is None or self.n < depth
+
+
+@dataclass(frozen=True)
+class Gradual(FineTune):
+    """The head first, then one more group at a time: every so many epochs, or evenly spread."""
+
+    every: int | None
+
+    written = ("gradual", "{gradual: {every: EPOCHS}}")
+    words = ("gradual",)
+    schema = (
+        {"const": "gradual"},
+        {
+            "type": "object",
+            "properties": {
+                "gradual": {
+                    "type": "object",
+                    "properties": {"every": {"type": "integer", "minimum": 1}},
+                    "required": ["every"],
+                    "additionalProperties": False,
+                }
+            },
+            "required": ["gradual"],
+            "additionalProperties": False,
+        },
+    )
+    against_front = "fine_tune: gradual moves the border of what is frozen"
+    against_fusing = "fine_tune: gradual changes what trains from epoch to epoch"
+
+    @classmethod
+    def read(cls, setting: object) -> Gradual | None:
+        if setting == "gradual":
+            return cls(None)
+        value = value_of(setting, "gradual")
+        if value is None:
+            return None
+        every = value.get("every") if isinstance(value, Mapping) and len(value) == 1 else None
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise ValueError("is not gradual: {every: EPOCHS}, with a whole number from 1")
+        return cls(every)
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        every = self.every or max(1, epochs // len(names))
+        return Unfreezing(names, tuple(every * k for k in reversed(range(len(names)))))
+
+
+@dataclass(frozen=True)
+class From(FineTune):
+    """A group and all after it."""
+
+    group: str
+
+    written = ("{from: GROUP}",)
+    schema = (
+        {
+            "type": "object",
+            "properties": {"from": {"type": "string"}},
+            "required": ["from"],
+            "additionalProperties": False,
+        },
+    )
+
+    @classmethod
+    def read(cls, setting: object) -> From | None:
+        group = value_of(setting, "from")
+        return cls(group) if isinstance(group, str) else None
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        return Unfreezing.at_once(names[position(self.group, names) :])
+
+
+@dataclass(frozen=True)
+class Unfreeze(FineTune):
+    """Groups by name."""
+
+    groups: tuple[str, ...]
+
+    written = ("{unfreeze: [GROUP, …]}",)
+    schema = (
+        {
+            "type": "object",
+            "properties": {
+                "unfreeze": {"type": "array", "items": {"type": "string"}, "minItems": 1}
+            },
+            "required": ["unfreeze"],
+            "additionalProperties": False,
+        },
+    )
+
+    @classmethod
+    def read(cls, setting: object) -> Unfreeze | None:
+        groups = value_of(setting, "unfreeze")
+        return cls(tuple(groups)) if isinstance(groups, list | tuple) and groups else None
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        chosen = {position(name, names) for name in self.groups}
+        return Unfreezing.at_once([names[i] for i in sorted(chosen)])
+
+
+FORMS: tuple[type[FineTune], ...] = (Last, Gradual, From, Unfreeze)
+WRITTEN = ", ".join(text for form in FORMS for text in form.written)
+SCHEMA: Schema = {"anyOf": [schema for form in FORMS for schema in form.schema]}
+
+
+def read_fine_tune(setting: object) -> FineTune:
+    """A `fine_tune` setting as a sweep file writes it, read.
+
+    Raises:
+        ValueError: none of the forms; the text is what is to be said after the setting.
+    """
+    for form in FORMS:
+        tuning = form.read(setting)
+        if tuning is not None:
+            return tuning
+    words = [word for form in FORMS for word in form.words]
+    raise ValueError(f"is not one of {WRITTEN}{did_you_mean(str(setting), words)}")
+
+
+def value_of(setting: object, word: str) -> Any:
+    """What stands under the only key of a mapping, where it is `word`; else None."""
+    if isinstance(setting, Mapping) and len(setting) == 1:
+        return setting.get(word)
+    return None
+
+
+def position(name: object, names: tuple[str, ...]) -> int:
+    """Of a layer group among all.
+
+    Raises:
+        ModelError: it is no group's name.
+    """
+    if name not in names:
+        raise ModelError(
+            f"fine_tune: {name!r} is no layer group{did_you_mean(str(name), names)}; from input "
+            f"to head there are {', '.join(names)}"
+        )
+    return names.index(name)
