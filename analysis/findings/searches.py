@@ -23,6 +23,7 @@ from headstart.grid import from_column
 
 SETTINGS = ("learning_rate", "batch_size", "epochs", "fine_tune")
 FORMAT = 1  # of the records that are understood
+SAMPLES, ROUNDS = 10, 4  # of a record that does not say them: the defaults of a sweep file
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,22 @@ class Decisions:
     def by_loss(self) -> bool:
         """Whether validation loss chose, and not validation accuracy."""
         return self.search.get("metric") == "val_loss"
+
+    @property
+    def budget(self) -> str:
+        """What the search of one seed could spend: how many configurations, for how long."""
+        n = int(self.search.get("samples", SAMPLES))
+        epochs = words.listed([str(epochs) for epochs, _ in self.rungs], "then")
+        return f"{words.plural(n, 'configuration')} for {epochs} epochs"
+
+    @property
+    def drawn(self) -> str:
+        """How configurations were drawn, where it is not one by one at random."""
+        sampler = self.search.get("sampler", "random")
+        if sampler == "tpe":
+            n = int(self.search.get("rounds", ROUNDS))
+            return f", drawn in {n} rounds by a tree-structured Parzen estimator"
+        return ", drawn as scrambled Sobol points" if sampler == "sobol" else ""
 
 
 def find_searches(trials: pd.DataFrame) -> tuple[Search, ...]:
@@ -123,7 +140,7 @@ def describe_search(decided: Decisions) -> str:
     reason = f"Each winner has the best {what} of its last rung" if n > 1 else f"It has {why}"
     return (
         f"For “{decided.arm}”: {where}, {words.plural(n_trials, 'trial')} (configurations: "
-        f"{steps}), scored on validation images only. Chosen: {chosen}. {reason}."
+        f"{steps}{decided.drawn}), scored on validation images only. Chosen: {chosen}. {reason}."
     )
 
 

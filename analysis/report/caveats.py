@@ -39,6 +39,7 @@ def find_caveats(findings: Findings) -> list[str]:
         _redrawn,
         _unpaired,
         _conditions,
+        _unequal_searches,
         _not_deterministic,
         _side_by_side,
         _no_test,
@@ -210,6 +211,28 @@ def _conditions(findings: Findings) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _unequal_searches(findings: Findings) -> Iterator[str]:
+    """Compared arms whose settings were searched with unlike budgets."""
+    budgets = {(decided.sweep, decided.arm): decided.budget for decided in findings.decisions}
+    evidence = findings.evidence
+    untrained = set(evidence.loc[evidence["fine_tune"].eq("none"), "arm"])
+    said: dict[str, None] = {}
+    for asked in findings.asked:
+        for pair in asked.pairs:
+            mine, other = (budgets.get((asked.name, arm)) for arm in (pair.treatment, pair.control))
+            if mine != other and not untrained & {pair.treatment, pair.control}:
+                sides = [
+                    f"“{arm}” {'got ' + budget if budget else 'was not searched'}"
+                    for arm, budget in ((pair.treatment, mine), (pair.control, other))
+                ]
+                said[" and ".join(sides)] = None
+    if said:
+        yield (
+            f"The searches for settings were not alike: {words.shortened(list(said), 3)}. A longer "
+            "search finds better settings, so such a comparison is of searches too."
+        )
 
 
 def _not_deterministic(findings: Findings) -> Iterator[str]:

@@ -12,8 +12,9 @@ What is drawn for a stage that the arm starts from makes further trials of that 
 a point of a grid, each once; search trials and the arm's own start from them, and stages as written
 from which nothing starts any more do not run.
 
-The configurations are drawn by hash; rungs wait for all of their trials; ties fall to the lower
-loss and then to the lower number: so a search gives the same winner wherever it runs.
+The configurations are drawn by hash, or follow from the results before them (`proposals.py`);
+rungs and rounds wait for all of their trials; ties fall to the lower loss and then to the lower
+number: so a search gives the same winner wherever it runs.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.plan.proposals import propose
 from harness.sweepfile.search_settings import Search, by_owner, draw
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import write_sealed_json
 from headstart.errors import InputError, RunFolderError
 from headstart.files import make_folder, safe_name
-from headstart.grid import GridPoint, own_name
+from headstart.grid import GridPoint, Values, own_name
 from headstart.records import read_object, read_row, trial_curve
 from headstart.rows import EvaluationRow
 
@@ -74,46 +76,45 @@ class Study:
         """Whether settings of a stage are searched."""
         return bool(by_owner(self.search.space)[1])
 
-    def trial(self, sample: int, epochs: int | None) -> TrialSpec:
-        """The search trial of configuration `sample` on a rung of so many epochs."""
-        drawn = draw(self.search, sample)
+    def trial(self, drawn: Values, epochs: int | None) -> TrialSpec:
+        """The search trial of what was drawn, on a rung of so many epochs."""
         own, _ = by_owner(drawn)
         values = own if epochs is None else {**own, "train.epochs": epochs}
         condition = self.base.condition.with_values(values)
-        parent = self._parent(self.base, sample)
+        parent = self._parent(self.base, drawn)
         return self.base.with_condition(condition, self.data.use(condition), drawn, parent=parent)
 
-    def chosen(self, arm_trial: TrialSpec, sample: int) -> TrialSpec:
-        """A trial of the arm with the values of configuration `sample`."""
-        own, _ = by_owner(draw(self.search, sample))
+    def chosen(self, arm_trial: TrialSpec, drawn: Values) -> TrialSpec:
+        """A trial of the arm with the values that were drawn."""
+        own, _ = by_owner(drawn)
         condition = arm_trial.condition.with_values(own)
-        data, parent = self.data.use(condition), self._parent(arm_trial, sample)
+        data, parent = self.data.use(condition), self._parent(arm_trial, drawn)
         return arm_trial.with_condition(condition, data, chosen_by=self.key, parent=parent)
 
-    def _parent(self, trial: TrialSpec, sample: int) -> str | None:
+    def _parent(self, trial: TrialSpec, drawn: Values) -> str | None:
         """The id of the stage that was drawn for it; None where it starts as it is written."""
-        stages = self.stages(trial, sample)
+        stages = self.stages(trial, drawn)
         return stages[-1].id if stages else None
 
-    def stages(self, trial: TrialSpec, sample: int) -> list[TrialSpec]:
-        """The stages that a trial starts from, first to last, as configuration `sample` has them.
+    def stages(self, trial: TrialSpec, drawn: Values) -> list[TrialSpec]:
+        """The stages that a trial starts from, first to last, with what was drawn for them.
 
         From the first of which something was drawn; none where nothing was.
         """
-        _, values = by_owner(draw(self.search, sample))
+        _, values = by_owner(drawn)
         if not values:
             return []
         stages: list[TrialSpec] = []
-        drawn: dict[str, Any] = {}
+        so_far: dict[str, Any] = {}
         for stage in self._before(trial):
             name = own_name(stage.arm, stage.grid)
             own = values.get(name, {})
-            drawn |= {f"pretrain.{name}.{key}": value for key, value in own.items()}
-            if not drawn:
+            so_far |= {f"pretrain.{name}.{key}": value for key, value in own.items()}
+            if not so_far:
                 continue
             condition = stage.condition.with_values(own)
             parent, data = stages[-1].id if stages else None, self.data.use(condition)
-            grid = {**stage.grid, **drawn}
+            grid = {**stage.grid, **so_far}
             changed = stage.with_condition(condition, data, parent=parent)
             stages.append(replace(changed, arm=GridPoint(name, grid).name, grid=grid))
         return stages
@@ -130,9 +131,14 @@ class Study:
 
 @dataclass(frozen=True)
 class Entry:
-    """One configuration on one rung, and how it did; the order of the ranking."""
+    """One configuration on one rung, and how it did; the order of the ranking.
+
+    Attributes:
+        values: what was drawn, by full key.
+    """
 
     sample: int
+    values: Values
     trial: TrialSpec
     status: str = "pending"
     val_accuracy: float = math.nan
@@ -144,6 +150,10 @@ class Entry:
             return (math.inf, math.inf, self.sample)
         return (*_score(self, metric), self.sample)
 
+    def told(self, metric: str) -> float:
+        """What a sampler that learns from results is told: smaller is better; NaN: not finished."""
+        return _score(self, metric)[0] if self.status == "done" else math.nan
+
 
 def _score(point: Entry | EvaluationRow, metric: str) -> tuple[float, float]:
     """Smaller is better; the second decides between equals."""
@@ -153,18 +163,36 @@ def _score(point: Entry | EvaluationRow, metric: str) -> tuple[float, float]:
 
 @dataclass
 class Course:
-    """A study under way: the rungs that this command ran, and the winner once there is one."""
+    """A study under way: the rungs that this command ran, and what won once it is decided.
+
+    Attributes:
+        asked: of `sampler: tpe`, the configurations of all rounds so far.
+        winner: the values of the configuration that won.
+        stages: those that were drawn with the trials.
+    """
 
     study: Study
     rungs: list[list[Entry]] = field(default_factory=list)
-    winner: int | None = None
+    asked: list[Entry] = field(default_factory=list)
+    winner: Values | None = None
     error: str = ""
     trials: list[TrialSpec] = field(default_factory=list)
-    stages: list[TrialSpec] = field(default_factory=list)  # that were drawn with them
+    stages: list[TrialSpec] = field(default_factory=list)
 
-    def add(self, sample: int, trial: TrialSpec) -> None:
-        self.stages += self.study.stages(self.study.base, sample)
+    def add(self, values: Values, trial: TrialSpec) -> None:
+        self.stages += self.study.stages(self.study.base, values)
         self.trials.append(trial)
+
+    def entries(
+        self, configurations: Iterable[tuple[int, Values]], epochs: int | None
+    ) -> list[Entry]:
+        """Their trials; one that was not among the course's trials is now."""
+        entries = []
+        for sample, values in configurations:
+            entries.append(Entry(sample, values, self.study.trial(values, epochs)))
+            if all(trial.id != entries[-1].trial.id for trial in self.trials):
+                self.add(values, entries[-1].trial)
+        return entries
 
 
 @dataclass(frozen=True)
@@ -224,8 +252,11 @@ def _budget_words(arm: str, search: Search) -> str:
     for rung in rungs:
         parts.append(f"{n} for {rung}")
         n = search.n_kept(n)
+    tpe = search.sampler == "tpe"
+    rounds = f" in {search.rounds} rounds, each of which knows the results before it" * tpe
     after = ", each after a pretraining of its own" if by_owner(search.space)[1] else ""
-    return f"{arm}: a search trains {', then '.join(parts)}{after}; the winner's values then hold"
+    trains = ", then ".join(parts) + rounds + after
+    return f"{arm}: a search trains {trains}; the winner's values then hold"
 
 
 def recorded(plan: Plan, catalogue: DataCatalogue, folder: Path) -> Searched:
@@ -277,37 +308,61 @@ def run_searches(
 
 
 def _begin_rung(course: Course) -> None:
-    """Adds the trials of a rung: all configurations, or the best of the rung before.
+    """Adds the trials of a rung, all configurations or the best of the rung before; or of a round.
 
     Configurations that are equal (drawn from a small space) are trained once.
     """
     study = course.study
+    if study.search.sampler == "tpe":
+        _begin_round(course)
+        return
     epochs = study.epochs[len(course.rungs)]
-    samples: Sequence[int] = range(study.search.samples)
+    configurations: Iterable[tuple[int, Values]] = (
+        (sample, draw(study.search, sample)) for sample in range(study.search.samples)
+    )
     if course.rungs:
         before = course.rungs[-1]
-        samples = [e.sample for e in before[: study.search.n_kept(len(before))]]
-    entries: dict[str, Entry] = {}
-    for sample in samples:
-        trial = study.trial(sample, epochs)
-        if trial.id not in entries:
-            entries[trial.id] = Entry(sample, trial)
-            course.add(sample, trial)
-    course.rungs.append(list(entries.values()))
+        kept = before[: study.search.n_kept(len(before))]
+        configurations = [(entry.sample, entry.values) for entry in kept]
+    course.rungs.append(_unlike(course.entries(configurations, epochs)))
+
+
+def _begin_round(course: Course) -> None:
+    """Adds the trials of the next round of a search that learns from results."""
+    search, n = course.study.search, len(course.asked)
+    proposed = propose(search, [entry.told(search.metric) for entry in course.asked])
+    try:
+        course.asked += course.entries(enumerate(proposed, start=n), None)
+    except ValueError as err:
+        raise InputError(
+            f"search of arm {course.study.base.arm!r}: the settings do not take what sampler: tpe "
+            f"proposed for samples {n} to {n + len(proposed) - 1} together: {err}; narrow the space"
+        ) from err
+
+
+def _unlike(entries: Sequence[Entry]) -> list[Entry]:
+    """The first of those that come to the same trial."""
+    return list({entry.trial.id: entry for entry in reversed(entries)}.values())[::-1]
 
 
 def _close_rung(course: Course, folder: Path) -> None:
-    study = course.study
-    ranking = [_scored(entry, study.search.metric, folder) for entry in course.rungs[-1]]
-    course.rungs[-1] = sorted(ranking, key=lambda entry: entry.rank(study.search.metric))
+    """Read how the trials of a rung, or of a round, did, and decide where it was the last."""
+    search = course.study.search
+    if search.sampler == "tpe":
+        course.asked = [_scored(entry, search.metric, folder) for entry in course.asked]
+        if len(course.asked) < search.samples:
+            return
+        course.rungs.append(_unlike(course.asked))
+    ranking = [_scored(entry, search.metric, folder) for entry in course.rungs[-1]]
+    course.rungs[-1] = sorted(ranking, key=lambda entry: entry.rank(search.metric))
     best = course.rungs[-1][0]
     if best.status != "done":
         course.error = (
             f"no trial of the search for its settings finished ({len(ranking)} ran; why: "
             f"python -m harness.status {folder})"
         )
-    elif len(course.rungs) == len(study.epochs):
-        course.winner = best.sample
+    elif len(course.rungs) == len(course.study.epochs):
+        course.winner = best.values
 
 
 def _scored(entry: Entry, metric: str, folder: Path) -> Entry:
@@ -404,8 +459,8 @@ def _open(study: Study, folder: Path) -> Course:
             return course
         for rung, epochs in zip(kept["rungs"], study.epochs, strict=True):
             for entry in rung["ranking"]:
-                course.add(entry["sample"], study.trial(entry["sample"], epochs))
-        course.winner = kept["winner"]["sample"]
+                course.add(entry["values"], study.trial(entry["values"], epochs))
+        course.winner = dict(kept["winner"]["values"])
     except (AttributeError, KeyError, TypeError, ValueError) as err:
         raise RunFolderError(
             f"{path}: is no record of a search ({type(err).__name__}: {err}); remove it to search "
@@ -458,7 +513,7 @@ def _entry_record(entry: Entry) -> dict[str, Any]:
     done = entry.status == "done"
     return {
         "sample": entry.sample,
-        "values": dict(entry.trial.grid),
+        "values": dict(entry.values),
         "trial_id": entry.trial.id,
         "status": entry.status,
         "val_accuracy": entry.val_accuracy if done else None,

@@ -1,13 +1,17 @@
 """What a `search` section becomes: distributions, and the configurations that they draw.
 
 In: checked settings. Out: frozen `Search`; `draw(search, k)` is configuration k. It stands apart
-from `search.py` because reading a sweep and showing its plan need no run. A draw is a hash of the
-search's seed, the setting's name and k, so another setting or a further sample changes no draw.
+from `search.py` because reading a sweep and showing its plan need no run. A random draw is a hash
+of the search's seed, the setting's name and k, so another setting or a further sample changes no
+draw; a Sobol point depends on how many settings there are. What `tpe` proposes follows from results
+(`plan/proposals.py`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -17,6 +21,7 @@ from headstart.grid import Values
 from headstart.settings import AsTuple, Frozen, key
 
 SEED_BITS = 63  # of `derive_seed`
+ROUNDS = 4
 DIGITS = 6  # significant ones of a drawn number: as many as a person would write down
 
 
@@ -62,7 +67,12 @@ class Distribution(Frozen):
         value = low + unit * (high - low)
         if self.log_uniform is not None:
             value = math.exp(math.log(low) + unit * (math.log(high) - math.log(low)))
-        return min(high, max(low, float(f"{value:.{DIGITS}g}")))
+        return self.rounded(value)
+
+    def rounded(self, value: float) -> float:
+        """A number of the range to `DIGITS` significant digits, which stays in the range."""
+        low, high = self.ends()
+        return float(min(high, max(low, float(f"{value:.{DIGITS}g}"))))
 
 
 Metric = Literal["val_accuracy", "val_loss"]
@@ -80,6 +90,13 @@ class Search(Frozen):
         example={"train.learning_rate": {"log_uniform": [1e-4, 1e-2]}})  # fmt: skip
     samples: PositiveInt = key("Configurations that are drawn.", 10, example=12,
         unit="configurations")  # fmt: skip
+    sampler: Literal["random", "sobol", "tpe"] = key("How configurations are drawn. `random`: each "
+        "by itself. `sobol`: as scrambled Sobol points, which cover the ranges more evenly. `tpe`: "
+        "in rounds, of which each knows the results before it (a tree-structured Parzen "
+        "estimator; needs optuna).", "random", example="sobol")  # fmt: skip
+    rounds: Annotated[int, Field(ge=2)] = key("Of `sampler: tpe`: in how many rounds the samples "
+        "are drawn. The first is random; those of one round train side by side.", ROUNDS,
+        example=6, unit="rounds")  # fmt: skip
     scheduler: Literal["synchronous", "asha"] = key("`synchronous`: each rung waits for all of "
         "its trials. `asha` is not available.", "synchronous", example="synchronous")  # fmt: skip
     metric: Metric = key("The validation score that chooses.", "val_accuracy", example="val_loss")
@@ -98,17 +115,57 @@ class Search(Frozen):
             raise ValueError("rungs set the epochs, so the space cannot draw train.epochs too")
         return self
 
+    @model_validator(mode="after")
+    def _rounds_of_tpe(self) -> Search:
+        if self.sampler != "tpe":
+            if self.rounds != ROUNDS:  # a resolved sweep writes the default
+                raise ValueError(f"rounds are of sampler: tpe, not of {self.sampler}")
+            return self
+        if self.rungs:
+            raise ValueError("rungs do not go with sampler: tpe, which learns from configurations "
+                             "that trained alike; leave rungs out")  # fmt: skip
+        if self.samples < self.rounds:
+            raise ValueError(f"samples: {self.samples} are fewer than the {self.rounds} rounds of "
+                             "sampler: tpe")  # fmt: skip
+        return self
+
+    @property
+    def round_sizes(self) -> tuple[int, ...]:
+        """Of `tpe`: configurations of each round, as equal as can be; the later are larger."""
+        ends = [self.samples * k // self.rounds for k in range(self.rounds + 1)]
+        return tuple(b - a for a, b in itertools.pairwise(ends))
+
     def n_kept(self, n: int) -> int:
         """How many of `n` configurations the next rung trains: a third of 10 is 4."""
         return max(1, math.ceil(n * self.keep - 1e-9))
 
 
 def draw(search: Search, sample: int) -> Values:
-    """Configuration number `sample` (from 0): a value for each key of the space."""
-    return {
-        key: distribution.at(derive_seed(search.seed, f"search {key}", sample) / 2**SEED_BITS)
-        for key, distribution in search.space.items()
-    }
+    """Configuration number `sample` (from 0): a value for each key of the space.
+
+    Of `sampler: tpe` it is a random one, as those of its first round are.
+    """
+    keys = tuple(sorted(search.space))
+    if search.sampler == "sobol":
+        point = _sobol_points(search.seed, len(keys), search.samples)[sample]
+        units = dict(zip(keys, point, strict=True))
+    else:
+        seeds = {key: derive_seed(search.seed, f"search {key}", sample) for key in keys}
+        units = {key: seed / 2**SEED_BITS for key, seed in seeds.items()}
+    return {key: distribution.at(units[key]) for key, distribution in search.space.items()}
+
+
+@lru_cache(maxsize=64)
+def _sobol_points(seed: int, n_dimensions: int, n: int) -> tuple[tuple[float, ...], ...]:
+    """The first `n` points of a scrambled Sobol sequence in [0, 1); more change none before them.
+
+    Source: Owen (1998), Scrambling Sobol' and Niederreiter-Xing points; scipy.stats.qmc.Sobol.
+    """
+    from scipy.stats.qmc import Sobol
+
+    sequence = Sobol(n_dimensions, scramble=True, rng=derive_seed(seed, "search sobol", 0))
+    points = sequence.random_base2(max(0, math.ceil(math.log2(n))))
+    return tuple(tuple(float(unit) for unit in point) for point in points[:n])
 
 
 def by_owner(values: Values) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

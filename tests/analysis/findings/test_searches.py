@@ -77,6 +77,20 @@ def test_the_text_says_budget_winner_and_why(searched: Path) -> None:
     assert text in essay
 
 
+def test_how_configurations_were_drawn_is_said(searched: Path) -> None:
+    (path,) = (searched / "search").glob("*.json")
+    whole = path.read_text()
+    for more, part in (
+        ('"sampler": "sobol"', "then 2 for 20 epochs, drawn as scrambled Sobol points), scored"),
+        ('"sampler": "tpe", "rounds": 3', "epochs, drawn in 3 rounds by a tree-structured Parzen"),
+    ):
+        path.write_text(whole.replace('"samples": 4', f'"samples": 4, {more}'))
+        runs = load_runs([searched])
+        (decided,) = read_decisions(runs.trials, runs.folders)
+        assert part in describe_search(decided)
+        assert decided.budget == "4 configurations for 4 then 20 epochs"
+
+
 def test_a_damaged_record_is_one_line_and_one_of_another_arm_is_left_alone(searched: Path) -> None:
     (path,) = (searched / "search").glob("*.json")
     (searched / "search" / "gone.json").write_text(path.read_text().replace("scratch", "gone"))

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis.report.caveats import _conditions, _not_deterministic, _rules
+from analysis.report.caveats import _conditions, _not_deterministic, _rules, _unequal_searches
+from analysis.statistics.samples.pairing import Pair
 
 
 def findings(**columns):
@@ -82,3 +83,27 @@ def test_a_number_of_seeds_that_was_raised_after_a_report_is_said():
         "looked; `seeds: {until: verdict}` plans such looks."
     ]
     assert not list(_rules(SimpleNamespace(asked=(), raised=(), lowered=())))
+
+
+def searches(fine_tune: str = "all", **budgets: str) -> list[str]:
+    """What is said of three arms, two of which are compared with `scratch`."""
+    arms = ["scratch", "head", "all"]
+    pairs = (Pair("head", "scratch"), Pair("all", "scratch"))
+    decided = [SimpleNamespace(sweep="s", arm=arm, budget=text) for arm, text in budgets.items()]
+    evidence = pd.DataFrame({"arm": arms, "fine_tune": ["all", fine_tune, "all"]})
+    asked = (SimpleNamespace(name="s", pairs=pairs),)
+    given = SimpleNamespace(decisions=decided, evidence=evidence, asked=asked)
+    return list(_unequal_searches(given))  # type: ignore[arg-type]
+
+
+def test_arms_whose_searches_had_unlike_budgets_are_named():
+    few, many = "4 configurations for 8 epochs", "12 configurations for 8 epochs"
+    assert not searches()
+    assert not searches(scratch=few, head=few, all=few)
+    assert searches(scratch=few, head=few, all=many) == [
+        f"The searches for settings were not alike: “all” got {many} and “scratch” got {few}. A "
+        "longer search finds better settings, so such a comparison is of searches too."
+    ]
+    (text,) = searches(scratch=few, all=few)
+    assert f"“head” was not searched and “scratch” got {few}" in text
+    assert not searches("none", scratch=few, all=few), "nothing trains there, so nothing to search"

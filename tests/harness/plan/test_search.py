@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.plan.search import (
     Course,
     Entry,
     Searched,
+    Study,
     plan_searches,
     record_path,
     recorded,
@@ -34,7 +36,7 @@ from harness.training.trial import Trial
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import sealed
-from headstart.errors import InputError
+from headstart.errors import InputError, MissingPackageError
 from headstart.files import write_json
 from headstart.rows import EvaluationRow, TrialRow
 from runs import ROOT, command, environment, fingerprints, run, run_here, sigterm_when
@@ -142,11 +144,16 @@ def plan_of(tmp_path, catalogue):
     return plan
 
 
+def of(study: Study, sample: int, epochs: int | None) -> TrialSpec:
+    """The search trial of configuration `sample`."""
+    return study.trial(draw(study.search, sample), epochs)
+
+
 def best_first(studies) -> dict[int, list[int]]:
     """By seed, the numbers of the configurations from the best to the worst."""
     return {
         study.base.seed: sorted(
-            range(study.search.samples), key=lambda k: near_a_thousandth(study.trial(k, 1))[2]
+            range(study.search.samples), key=lambda k: near_a_thousandth(of(study, k, 1))[2]
         )
         for study in studies
     }
@@ -161,11 +168,11 @@ def test_a_search_goes_rung_by_rung_and_its_winners_values_are_the_arms(
     studies = {study.base.seed: study for study in studies_of(plan, catalogue)}
     order = best_first(studies.values())
     (whole, first), (_, second) = trials.calls
-    rung = [studies[seed].trial(k, 1).id for seed in (0, 1) for k in range(4)]
+    rung = [of(studies[seed], k, 1).id for seed in (0, 1) for k in range(4)]
     assert [t.id for t in first.trials] == rung
     assert [t.id for t in whole.trials] == [*rung, *(t.id for t in plan.trials)]
     ids = [
-        studies[seed].trial(k, epochs).id
+        of(studies[seed], k, epochs).id
         for seed in (0, 1)
         for epochs, samples in ((1, range(4)), (3, order[seed][:2]))
         for k in samples
@@ -178,10 +185,11 @@ def test_a_search_goes_rung_by_rung_and_its_winners_values_are_the_arms(
         if trial.arm == "plain":
             assert trial == written
         else:
-            winner = studies[trial.seed].trial(order[trial.seed][0], None)
+            winner = of(studies[trial.seed], order[trial.seed][0], None)
             assert trial.condition == winner.condition
             assert trial.condition.train.epochs == 3
-            assert trial.id == studies[trial.seed].chosen(written, order[trial.seed][0]).id
+            values = draw(studies[trial.seed].search, order[trial.seed][0])
+            assert trial.id == studies[trial.seed].chosen(written, values).id
     assert [t.id for t in searched.plan.trials[:12]] == ids
 
 
@@ -192,7 +200,7 @@ def test_the_record_tells_the_whole_search(plan_of, catalogue, tmp_path):
     order = best_first([study])[0]
 
     def told(sample: int, epochs: int) -> dict:
-        trial = study.trial(sample, epochs)
+        trial = of(study, sample, epochs)
         _, accuracy, loss = near_a_thousandth(trial)
         return {
             "sample": sample,
@@ -200,7 +208,7 @@ def test_the_record_tells_the_whole_search(plan_of, catalogue, tmp_path):
             "trial_id": trial.id, "status": "done", "val_accuracy": accuracy, "val_loss": loss,
         }  # fmt: skip
 
-    best = near_a_thousandth(study.trial(order[0], 3))[2]
+    best = near_a_thousandth(of(study, order[0], 3))[2]
     record = dict(records_of(tmp_path / "run"))
     assert record == sealed(record)
     del record["sha256"]
@@ -322,7 +330,7 @@ def test_the_other_score_decides_a_tie(plan_of, catalogue, tmp_path, metric):
         ("seeds: 2", "seeds: 1"),
     )  # fmt: skip
     (study,) = studies_of(plan, catalogue)
-    third = study.trial(2, None).id
+    third = of(study, 2, None).id
 
     def score(trial):
         better = trial.id == third
@@ -370,7 +378,7 @@ def test_an_arm_whose_search_failed_is_blocked_and_the_others_go_on(plan_of, cat
 def test_what_did_not_finish_is_on_record_without_scores(plan_of, catalogue, tmp_path):
     plan = plan_of(("  rungs: [1, 3]\n  keep: 0.5\n", ""), ("seeds: 2", "seeds: 1"))
     (study,) = studies_of(plan, catalogue)
-    ids = [study.trial(k, None).id for k in range(4)]
+    ids = [of(study, k, None).id for k in range(4)]
 
     def score(trial):
         statuses = dict(zip(ids, ("diverged", "done", "failed", "done"), strict=True))
@@ -572,7 +580,7 @@ def test_parts_of_a_sweep_wait_for_its_searches(sweep_file, catalogue, finished,
 
 def test_ranking_puts_what_did_not_finish_last_and_breaks_ties_by_the_other_score_and_number():
     def entry(sample, accuracy, loss, status="done"):
-        return Entry(sample, None, status, accuracy, loss)  # type: ignore[arg-type]
+        return Entry(sample, {}, None, status, accuracy, loss)  # type: ignore[arg-type]
 
     entries = [
         entry(0, float("nan"), float("nan"), "diverged"),
@@ -594,7 +602,7 @@ def test_an_arm_whose_search_failed_is_a_failed_row_that_says_so(sweep_file, cat
 
     plan = make_plan(load_sweep(sweep_file), catalogue)
     study = studies_of(plan, catalogue)[0]
-    course = Course(study, rungs=[[Entry(0, study.trial(0, 1), "pending", 0.0, 0.0)]])
+    course = Course(study, rungs=[[Entry(0, {}, of(study, 0, 1), "pending", 0.0, 0.0)]])
     _close_rung(course, tmp_path)
     searched = _settled(plan, [course])
     assert list(searched.blocked) == [study.base.id]
@@ -702,10 +710,10 @@ def test_a_stage_as_written_from_which_nothing_starts_any_more_does_not_run(
 def test_what_is_drawn_for_the_first_of_two_stages_trains_both_anew(plan_of, catalogue):
     plan = plan_of(("pretrain.drawn", "pretrain.first"), text=WITH_STAGES)
     (study, _) = (s for s in studies_of(plan, catalogue) if s.base.arm == "pretrained")
-    first, second = study.stages(study.base, 0)
+    first, second = study.stages(study.base, draw(study.search, 0))
     n = draw(study.search, 0)["pretrain.first.train.epochs"]
     assert (first.arm, second.arm) == (f"first [epochs={n}]", f"drawn [epochs={n}]")
-    assert (second.parent, study.trial(0, 1).parent) == (first.id, second.id)
+    assert (second.parent, of(study, 0, 1).parent) == (first.id, second.id)
     assert second.condition.train.epochs == 5
 
 
@@ -718,3 +726,94 @@ def test_the_dry_run_says_that_configurations_have_pretrainings_of_their_own(
         "of its own; the winner's values then hold"
     )
     assert all(trial.parent in shown.by_id for trial in shown.trials if trial.parent)
+
+
+# -- configurations that are drawn otherwise --------------------------------------------------
+
+TPE = (
+    ("samples: 4\n  rungs: [1, 3]\n  keep: 0.5", "samples: 12\n  sampler: tpe\n  rounds: 3"),
+    ("seeds: 2", "seeds: 1"),
+)
+
+
+def drawn_in(out: Path) -> list[dict]:
+    """The values of all configurations on record, by their number."""
+    record = json.loads((out / "search" / "scratch.json").read_text())
+    (search,) = record["searches"].values()
+    (rung,) = search["rungs"]
+    return [e["values"] for e in sorted(rung["ranking"], key=lambda entry: entry["sample"])]
+
+
+def test_tpe_trains_in_rounds_and_a_stopped_search_proposes_the_same(plan_of, catalogue, tmp_path):
+    plan = plan_of(*TPE)
+    whole = Trials(tmp_path / "whole", near_a_thousandth)
+    decided = whole.search(plan, catalogue)
+    rounds = [[t for t in part.trials if t.stage == "search"] for _, part in whole.calls]
+    assert [len(each) for each in rounds] == [4, 8, 12]
+    best = min(drawn_in(whole.folder), key=lambda v: abs(math.log10(v["train.learning_rate"]) + 3))
+    arm = next(t for t in decided.plan.trials if t.stage == "arm" and t.arm == "scratch")
+    assert arm.condition.train.learning_rate == best["train.learning_rate"]
+
+    folder = tmp_path / "stopped"
+    Trials(folder, near_a_thousandth, stop_after=2).search(plan, catalogue)
+    assert not (folder / "search").exists()
+    again = Trials(folder, near_a_thousandth)
+    assert again.search(plan, catalogue).plan.trials == decided.plan.trials
+    assert drawn_in(folder) == drawn_in(whole.folder)
+    known = recorded(plan, catalogue, folder).plan.by_id
+    assert known == decided.plan.by_id, "though in the order of the ranking"
+
+
+def test_later_rounds_of_tpe_follow_from_the_results(plan_of, catalogue, tmp_path):
+    """Told the opposite, it proposes others; what did not finish is no reason to stop."""
+
+    def far_from_a_thousandth(trial) -> tuple[str, float, float]:
+        _, accuracy, loss = near_a_thousandth(trial)
+        return "done", 1 - accuracy, 3 - loss
+
+    def often_failed(trial) -> tuple[str, float, float]:
+        failed = trial.condition.train.learning_rate < 1e-3
+        return ("failed" if failed else "done", *near_a_thousandth(trial)[1:])
+
+    plan, drawn = plan_of(*TPE), []
+    for number, score in enumerate((near_a_thousandth, far_from_a_thousandth, often_failed)):
+        trials = Trials(tmp_path / str(number), score)
+        trials.search(plan, catalogue)
+        drawn.append(drawn_in(trials.folder))
+    assert drawn[0][:4] == drawn[1][:4] == drawn[2][:4]
+    assert drawn[0][4:] != drawn[1][4:]
+    off = [
+        np.mean([abs(math.log10(v["train.learning_rate"]) + 3) for v in each[4:]])
+        for each in drawn[:2]
+    ]
+    assert off[0] < off[1]
+
+
+def test_the_dry_run_says_the_rounds_of_tpe(plan_of, catalogue, tmp_path):
+    shown = plan_searches(plan_of(*TPE), catalogue, tmp_path)
+    assert len([t for t in shown.trials if t.stage == "search"]) == 4
+    assert shown.notes == (
+        "scratch: a search trains 12 for the arm's epochs in 3 rounds, each of which knows the "
+        "results before it; the winner's values then hold",
+    )
+
+
+def test_without_optuna_tpe_is_refused_before_anything_runs(
+    plan_of, catalogue, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingPackageError, match=r"^search: sampler: tpe: .*--extra optuna$"):
+        plan_searches(plan_of(*TPE), catalogue, tmp_path)
+
+
+def test_sobol_points_are_searched_as_random_ones_are(plan_of, catalogue, tmp_path):
+    trials = Trials(tmp_path / "run", near_a_thousandth)
+    plan = plan_of(("  samples: 4", "  sampler: sobol\n  samples: 4"))
+    decided = trials.search(plan, catalogue)
+    search = plan.sweep.searches["scratch"]
+    best = min(
+        (draw(search, k)["train.learning_rate"] for k in range(4)),
+        key=lambda rate: abs(math.log10(rate) + 3),
+    )
+    arms = [t for t in decided.plan.trials if t.stage == "arm" and t.arm == "scratch"]
+    assert {t.condition.train.learning_rate for t in arms} == {best}

@@ -17,6 +17,7 @@ from analysis.report.sections import build_tables
 from harness.plan.planner import make_plan
 from harness.plan.search import plan_searches, studies_of
 from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.search_settings import draw
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import InputError
 from runs import run_here
@@ -74,7 +75,7 @@ def test_the_ids_of_what_is_not_searched_stay(tmp_path, catalogue):
     before, now = plan_of(tmp_path, catalogue, without), plan_of(tmp_path, catalogue)
     assert [t.id for t in before.trials] == [t.id for t in now.trials]
     study = next(s for s in studies_of(now, catalogue) if s.base.arm == "tuned")
-    drawn = study.trial(0, None).condition
+    drawn = study.trial(draw(study.search, 0), None).condition
     by_hand = plan_of(
         tmp_path, catalogue,
         SWEEP.replace("letters, fine_tune: last_2,", f"letters, fine_tune: {drawn.fine_tune},"),

@@ -116,6 +116,11 @@ def test_the_resolved_sweep_reads_to_the_same_searches(written, tmp_path):
         ("samples: 4", "rungs: [4, 2]", "do not grow"),
         ("samples: 4", "rungs: [2, 9]", "the arm trains 3 epochs"),
         ("samples: 4", "epochs: {integer: [1, 3]}\n  rungs: [1, 2]", "cannot draw train.epochs"),
+        ("samples: 4", "sampler: sobel", r"sweep\.yaml:16: .*not one of random, sobol, tpe"),
+        ("samples: 4", "rounds: 3", "rounds are of sampler: tpe, not of random"),
+        ("samples: 4", "sampler: tpe\n  rounds: 1", r"sweep\.yaml:17: .*rounds: .*equal to 2"),
+        ("samples: 4", "sampler: tpe\n  rungs: [1, 3]", "rungs do not go with sampler: tpe"),
+        ("samples: 4", "sampler: tpe\n  samples: 3", "samples: 3 are fewer than the 4 rounds"),
     ],
 )
 def test_a_mistake_is_a_line_with_its_place(written, old, new, message):
@@ -261,3 +266,17 @@ def test_values_are_laid_over_the_settings_they_name(written):
         condition.with_values({"train.batch_size.more": 1})
     with pytest.raises(ValidationError):
         condition.with_values({"train.batch_size": 0})
+
+
+def test_sobol_points_are_more_even_than_random_ones_and_more_change_none_before_them():
+    sobol = search(sampler="sobol", samples=16)
+    lows = [draw(sobol, k)["train.learning_rate"] < 1e-3 for k in range(16)]
+    assert [sum(lows[:n]) for n in (2, 4, 8, 16)] == [1, 2, 4, 8]
+    more = search(sampler="sobol", samples=40)
+    assert [draw(more, k) for k in range(16)] == [draw(sobol, k) for k in range(16)]
+    assert draw(search(sampler="sobol", samples=16, seed=1), 0) != draw(sobol, 0)
+
+
+def test_rounds_share_the_samples():
+    assert search(sampler="tpe", samples=10).round_sizes == (2, 3, 2, 3)
+    assert search(sampler="tpe", samples=9, rounds=2).round_sizes == (4, 5)
