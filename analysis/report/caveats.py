@@ -227,10 +227,10 @@ def _unequal_searches(findings: Findings) -> Iterator[str]:
                     f"“{arm}” {'got ' + budget if budget else 'was not searched'}"
                     for arm, budget in ((pair.treatment, mine), (pair.control, other))
                 ]
-                said[" and ".join(sides)] = None
+                said[" where ".join(sides)] = None
     if said:
         yield (
-            f"The searches for settings were not alike: {words.shortened(list(said), 3)}. A longer "
+            f"The searches for settings were not alike: {'; '.join(said)}. A longer "
             "search finds better settings, so such a comparison is of searches too."
         )
 

@@ -101,9 +101,9 @@ def test_arms_whose_searches_had_unlike_budgets_are_named():
     assert not searches()
     assert not searches(scratch=few, head=few, all=few)
     assert searches(scratch=few, head=few, all=many) == [
-        f"The searches for settings were not alike: “all” got {many} and “scratch” got {few}. A "
+        f"The searches for settings were not alike: “all” got {many} where “scratch” got {few}. A "
         "longer search finds better settings, so such a comparison is of searches too."
     ]
     (text,) = searches(scratch=few, all=few)
-    assert f"“head” was not searched and “scratch” got {few}" in text
+    assert f"“head” was not searched where “scratch” got {few}" in text
     assert not searches("none", scratch=few, all=few), "nothing trains there, so nothing to search"
