@@ -1,7 +1,8 @@
 """`python -m harness.export RUN --arm ARM --out FOLDER`: a network for other programs.
 
-In: a run folder, an arm and a seed. Out: a new folder with the weights (safetensors or ONNX), what
-a program must know to use them, and a model card. The folder gets its name when all of it is whole.
+In: a run folder, an arm and a seed. Out: a new folder with the weights (safetensors or ONNX; or as
+transformers and timm read them), what a program must know to use them, and a model card. The folder
+gets its name when all of it is whole.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from headstart.files import write_json
 if TYPE_CHECKING:
     from harness.evaluate.models import SavedModel
 
-FORMATS = ("state_dict", "onnx")
+FORMATS = ("state_dict", "onnx", "huggingface")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     from harness.evaluate.models import network_of, read_run  # torch: no mistake above needs it
     from harness.evaluate.networks import networks_of, of_seed
     from harness.export.card import write_card
+    from harness.export.huggingface import needs_source, write_huggingface
     from harness.export.onnx import needs_onnx, write_onnx
     from models.weights import save_weights
 
@@ -40,17 +42,22 @@ def main(argv: Sequence[str]) -> int:
     sweep = read_run(options.run, options.code)
     saved, said = networks_of(options.run, sweep, [options.arm], options.networks)
     [model] = of_seed(options.run, saved, options.seed)
+    if options.format == "huggingface":
+        needs_source(model)
     best = ", the best on validation images" if options.seed == "best" else ""
     print(*filter(None, [said, f"{options.run}: '{model.arm}', seed {model.row.seed}{best}"]),
           sep="\n")  # fmt: skip
     with _new_folder(options.out) as work:
         if options.format == "onnx":
             write_onnx(model, work / "model.onnx")
+        elif options.format == "huggingface":
+            write_huggingface(model, work)
         else:
             save_weights(network_of(model), work / "model.safetensors")
         write_json(work / "network.json", _about(model))
-        write_card(options.run, model, options.seed == "best", work / "README.md")
-    print(f"Written: {options.out} (the weights, network.json, README.md)")
+        write_card(options.run, model, options.seed == "best", work / "README.md", options.format)
+        names = sorted(path.name for path in work.iterdir())
+    print(f"Written: {options.out} ({', '.join(names)})")
     return EXIT_DONE
 
 
@@ -70,7 +77,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--format", choices=FORMATS, default=FORMATS[0],
-        help="safetensors, or ONNX with the normalisation in it (default: state_dict)",
+        help="safetensors; ONNX with the normalisation in it; or a folder as transformers or timm "
+        "read it, of a network of theirs (default: state_dict)",
     )  # fmt: skip
     add_networks(parser)
     add_code(parser)

@@ -27,10 +27,15 @@ MEASURES = (
 )
 
 
-def write_card(run: Path, model: SavedModel, is_best: bool, path: Path) -> None:
-    """Write the card."""
+def write_card(run: Path, model: SavedModel, is_best: bool, path: Path, kind: str) -> None:
+    """Write the card; `kind` is the format that the network is written in."""
+    lines = _card(run, model, is_best)
+    if kind == "huggingface":
+        from harness.export.huggingface import front_matter, use
+
+        lines = [*front_matter(model), *lines, "", *use(model)]
     with atomic_file(path) as file:
-        file.write("\n".join(_card(run, model, is_best)) + "\n")
+        file.write("\n".join(lines) + "\n")
 
 
 def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:

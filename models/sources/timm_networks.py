@@ -70,16 +70,24 @@ class TimmNetwork:
 
 
 def _created(name: str, image_size: tuple[int, int], arguments: Mapping[str, Any]) -> nn.Module:
-    """timm's network; some are built for one size of images, and others take any."""
+    """timm's network; some are built for one size of images, and others take any.
+
+    What timm was given beside the name stays with the network, as `made_with`.
+    """
     import timm
 
-    for of_size in ({"img_size": image_size, "dynamic_img_size": False}, {"img_size": image_size}):
+    of_size: dict[str, Any]
+    for of_size in ({"img_size": image_size, "dynamic_img_size": False},
+                    {"img_size": image_size}, {}):  # fmt: skip
         try:
-            return timm.create_model(name, pretrained=False, **of_size, **arguments)
+            network: nn.Module = timm.create_model(name, pretrained=False, **of_size, **arguments)
         except TypeError as err:
             if "img_size" not in str(err):
                 raise
-    return timm.create_model(name, pretrained=False, **arguments)
+            continue
+        network.__dict__["made_with"] = {**of_size, **arguments}
+        return network
+    raise AssertionError("without a size, no error names it")
 
 
 def configuration(name: str) -> Any:
