@@ -276,6 +276,10 @@ class TrialRow(Row):
         "of a `refit`: the arm's trial whose learning rates it repeats on the training, validation "
         "and test images of its split together, so that it has no score of its own; else empty"
     )
+    chosen_layers: tuple[str, ...] = _texts(
+        "with `fine_tune: surgical` the layer groups that train beside the head, as the first "
+        "gradients chose them"
+    )
 
     @classmethod
     def from_record(cls, content: Mapping[str, object]) -> TrialRow:

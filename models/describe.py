@@ -15,6 +15,7 @@ from headstart.errors import ModelError
 from headstart.own_code import absolute, is_reference, shown
 from headstart.yaml12 import parse_scalar_or_flow
 from models.catalog import find_network, model_info
+from models.forms import WRITTEN
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,17 +62,17 @@ def describe(name: str, options: dict[str, object], n_classes: int, fine_tune: o
     info = model_info(name, options)
     import torch
 
-    from models.finetune import freeze, layer_groups, resolve_fine_tune
+    from models.finetune import layer_groups, read, tune
 
     image_size, channels, model = _built(name, options, n_classes, info)
     groups = layer_groups(model, torch.zeros(2, channels, *image_size))
-    trainable = resolve_fine_tune(fine_tune, groups)
-    freeze(model, groups, trainable)
+    tuned = tune(model, groups, read(fine_tune), epochs=1, seed=0)
+    tuned.freeze(model, max(tuned.schedule.begins, default=0))
     size = f"{image_size[0]}×{image_size[1]}"
     title = f"{shown(name)}: images of {channels}×{size}, {n_classes} classes, "
     title += f"fine_tune: {fine_tune}"
     cost = count_cost(model, channels, image_size)
-    return [title, "", *_table(model, groups, trainable), "", *_cost_lines(cost)]
+    return [title, "", *_table(model, tuned.groups), "", *_cost_lines(cost)]
 
 
 def _built(
@@ -139,19 +140,24 @@ def _countable_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def _table(
-    model: nn.Module, groups: Sequence[LayerGroup], trainable: Sequence[str]
-) -> Iterator[str]:
-    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+def _table(model: nn.Module, groups: Sequence[LayerGroup]) -> Iterator[str]:
+    from models.lora import is_added
+
+    own = dict(model.named_parameters())
+    sizes = {name: 0 if is_added(name) else value.numel() for name, value in own.items()}
     width = max(len("group"), *(len(group.name) for group in groups))
-    yield f"{'':>4}  {'group':<{width}}  {'parameters':>12}  trains  layers"
+    yield f"{'':>4}  {'group':<{width}}  {'parameters':>12}  trains     layers"
+    n_trainable = 0
     for position, group in enumerate(groups):
         count = sum(sizes[name] for name in group.parameters)
+        trained = [name for name in group.parameters if own[name].requires_grad]
+        n_trained = sum(own[name].numel() for name in trained)
+        is_whole = bool(trained) and len(trained) == len(group.parameters)
+        trains = "yes" if is_whole else f"{n_trained:,}" if trained else "-"
         layers = ", ".join(_kinds(model, group))
-        trains = "yes" if group.name in trainable else "-"
         last = f"-{len(groups) - position}"
-        yield f"{last:>4}  {group.name:<{width}}  {count:>12,}  {trains:<6}  {layers}"
-    n_trainable = sum(sizes[n] for g in groups if g.name in trainable for n in g.parameters)
+        yield f"{last:>4}  {group.name:<{width}}  {count:>12,}  {trains:<9}  {layers}"
+        n_trainable += n_trained
     total = sum(sizes.values())
     yield f"{'':>4}  {'all':<{width}}  {total:>12,}  {n_trainable:,} train"
     yield from _large_head(sizes, groups)
@@ -228,12 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="an option of the network",
     )
-    parser.add_argument(
-        "--fine-tune",
-        default="all",
-        metavar="SETTING",
-        help="all, last_layer, last_N, gradual, {from: GROUP} or {unfreeze: [GROUP, …]}",
-    )
+    parser.add_argument("--fine-tune", default="all", metavar="SETTING", help=WRITTEN)
     parser.add_argument(
         "--classes", type=_at_least_one, default=10, help="outputs of the head (default 10)"
     )

@@ -8,15 +8,28 @@ class, in `FORMS`. No torch here: files are checked and plans are made without i
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from headstart.errors import ModelError, did_you_mean
 
 Schema = dict[str, Any]
+Part = Literal["all", "bias", "norm", "added"]
+
+
+def mapping_schema(word: str, value: Schema) -> Schema:
+    """The schema of a mapping whose only key is `word`."""
+    properties = {word: value}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [word],
+        "additionalProperties": False,
+    }
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,8 @@ class FineTune(ABC):
         written: the form as people write it, for lists of what is allowed.
         words: texts of this form, from which a misspelt one may come.
         schema: JSON Schemas of it.
+        part: which parameters of the groups that train do so; the head's always all.
+        draws: whether parameters are added, which are drawn.
         against_front: why what is frozen cannot be computed once for each image; empty: it can.
         against_fusing: why several seeds cannot train as one program; empty: nothing here says so.
     """
@@ -58,6 +73,8 @@ class FineTune(ABC):
     written: ClassVar[tuple[str, ...]]
     words: ClassVar[tuple[str, ...]] = ()
     schema: ClassVar[tuple[Schema, ...]]
+    part: ClassVar[Part] = "all"
+    draws: ClassVar[bool] = False
     against_front: ClassVar[str] = ""
     against_fusing: ClassVar[str] = ""
 
@@ -140,19 +157,7 @@ class Gradual(FineTune):
     words = ("gradual",)
     schema = (
         {"const": "gradual"},
-        {
-            "type": "object",
-            "properties": {
-                "gradual": {
-                    "type": "object",
-                    "properties": {"every": {"type": "integer", "minimum": 1}},
-                    "required": ["every"],
-                    "additionalProperties": False,
-                }
-            },
-            "required": ["gradual"],
-            "additionalProperties": False,
-        },
+        mapping_schema("gradual", mapping_schema("every", {"type": "integer", "minimum": 1})),
     )
     against_front = "fine_tune: gradual moves the border of what is frozen"
     against_fusing = "fine_tune: gradual changes what trains from epoch to epoch"
@@ -181,14 +186,7 @@ class From(FineTune):
     group: str
 
     written = ("{from: GROUP}",)
-    schema = (
-        {
-            "type": "object",
-            "properties": {"from": {"type": "string"}},
-            "required": ["from"],
-            "additionalProperties": False,
-        },
-    )
+    schema = (mapping_schema("from", {"type": "string"}),)
 
     @classmethod
     def read(cls, setting: object) -> From | None:
@@ -207,14 +205,7 @@ class Unfreeze(FineTune):
 
     written = ("{unfreeze: [GROUP, …]}",)
     schema = (
-        {
-            "type": "object",
-            "properties": {
-                "unfreeze": {"type": "array", "items": {"type": "string"}, "minItems": 1}
-            },
-            "required": ["unfreeze"],
-            "additionalProperties": False,
-        },
+        mapping_schema("unfreeze", {"type": "array", "items": {"type": "string"}, "minItems": 1}),
     )
 
     @classmethod
@@ -227,7 +218,153 @@ class Unfreeze(FineTune):
         return Unfreezing.at_once([names[i] for i in sorted(chosen)])
 
 
-FORMS: tuple[type[FineTune], ...] = (Last, Gradual, From, Unfreeze)
+@dataclass(frozen=True)
+class Only(FineTune):
+    """One kind of parameter in all groups, and the head."""
+
+    kind: Literal["bias", "norm"]
+
+    written = ("{only: bias}", "{only: norm}")
+    schema = (mapping_schema("only", {"enum": ["bias", "norm"]}),)
+
+    @classmethod
+    def read(cls, setting: object) -> Only | None:
+        kind = value_of(setting, "only")
+        if kind is None:
+            return None
+        if kind not in ("bias", "norm"):
+            near = did_you_mean(str(kind), ("bias", "norm"))
+            raise ValueError(f"is not only: bias (BitFit) or only: norm{near}")
+        return cls(kind)
+
+    @property
+    def part(self) -> Part:  # type: ignore[override]
+        return self.kind
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        return Unfreezing.at_once(names)
+
+    def freezes(self, depth: int | None) -> bool:
+        return False  # such parameters stand from the first layer on
+
+
+@dataclass(frozen=True)
+class Lora(FineTune):
+    """Low-rank matrices beside weights that stay, and the head.
+
+    Attributes:
+        rank: of the matrices.
+        alpha: their product counts alpha / rank.
+        targets: layers by name; None: those of attention, else convolutions (`models/lora.py`).
+    """
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...] | None
+
+    written = ("{lora: {rank: 8, alpha: 8, targets: auto | [LAYER, …]}}",)
+    schema = (
+        mapping_schema(
+            "lora",
+            {
+                "type": "object",
+                "properties": {
+                    "rank": {"type": "integer", "minimum": 1, "maximum": 4096},
+                    "alpha": {"type": "number", "exclusiveMinimum": 0},
+                    "targets": {
+                        "anyOf": [
+                            {"const": "auto"},
+                            {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                        ]
+                    },
+                },
+                "required": ["rank"],
+                "additionalProperties": False,
+            },
+        ),
+    )
+    part = "added"
+    draws = True
+    against_fusing = (
+        "fine_tune: lora adds to weights in each step, which the fused program does not know"
+    )
+
+    @classmethod
+    def read(cls, setting: object) -> Lora | None:
+        value = value_of(setting, "lora")
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise ValueError("is not lora: {rank: 8}; alpha and targets may stand beside rank")
+        keys = ("rank", "alpha", "targets")
+        for key in value:
+            if key not in keys:
+                raise ValueError(f"has {key!r}, and lora takes {', '.join(keys)}"
+                                 f"{did_you_mean(str(key), keys)}")  # fmt: skip
+        rank, targets = value.get("rank"), value.get("targets", "auto")
+        if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= 4096:
+            raise ValueError(f"has rank {rank!r}, and a whole number from 1 to 4096 is allowed")
+        alpha = value.get("alpha", rank)
+        is_number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
+        if not is_number or not 0 < alpha < math.inf:
+            raise ValueError(f"has alpha {alpha!r}, and a number over 0 is allowed")
+        if targets == "auto":
+            return cls(rank, float(alpha), None)
+        if not isinstance(targets, list | tuple) or not targets:
+            raise ValueError(f"has targets {targets!r}, and auto or a list of layers is allowed")
+        if any(not isinstance(name, str) or not name for name in targets):
+            raise ValueError(f"has targets {targets!r}, of which each must be the name of a layer")
+        return cls(rank, float(alpha), tuple(targets))
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        return Unfreezing.at_once(names)
+
+    def freezes(self, depth: int | None) -> bool:
+        return self.targets is not None  # those of `auto` stand from the first layers on
+
+
+@dataclass(frozen=True)
+class Surgical(FineTune):
+    """The groups with the largest relative gradients at the start, and the head.
+
+    Attributes:
+        n_groups: how many groups beside the head.
+    """
+
+    n_groups: int
+
+    written = ("surgical", "{surgical: {groups: N}}")
+    words = ("surgical",)
+    schema = (
+        {"const": "surgical"},
+        mapping_schema("surgical", mapping_schema("groups", {"type": "integer", "minimum": 1})),
+    )
+    against_front = "fine_tune: surgical chooses what trains when the trial begins"
+    against_fusing = "fine_tune: surgical chooses for each seed by itself what trains"
+
+    @classmethod
+    def read(cls, setting: object) -> Surgical | None:
+        if setting == "surgical":
+            return cls(1)
+        value = value_of(setting, "surgical")
+        if value is None:
+            return None
+        n = value.get("groups") if isinstance(value, Mapping) and len(value) == 1 else None
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ValueError("is not surgical: {groups: N}, with a whole number from 1")
+        return cls(n)
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        """All groups, of which the trial chooses."""
+        if self.n_groups >= len(names):
+            raise ModelError(
+                f"fine_tune: surgical chooses {self.n_groups} groups before the head, and the "
+                f"network has {len(names) - 1}: {', '.join(names[:-1])}"
+            )
+        return Unfreezing.at_once(names)
+
+
+FORMS: tuple[type[FineTune], ...] = (Last, Gradual, From, Unfreeze, Only, Lora, Surgical)
 WRITTEN = ", ".join(text for form in FORMS for text in form.written)
 SCHEMA: Schema = {"anyOf": [schema for form in FORMS for schema in form.schema]}
 

@@ -29,7 +29,7 @@ from models.dropout import SeededDropout
 from models.networks.pooled import PooledSequential
 from models.own_forward import OwnModule, let_go
 
-_NORMALISATION = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+NORMALISATION = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 _FRAMES = (nn.Sequential, PooledSequential, nn.ModuleList)
 
@@ -188,7 +188,7 @@ def _collect(
         if (
             has_tensors
             and not is_second_head
-            and not (drafts and isinstance(module, _NORMALISATION) and path not in heads)
+            and not (drafts and isinstance(module, NORMALISATION) and path not in heads)
         ):
             drafts.append(_Draft(path, waiting))
             waiting = []

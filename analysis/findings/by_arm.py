@@ -18,6 +18,7 @@ from analysis.findings.asked import Asked
 from analysis.measures.redrawn import overlap_of
 from analysis.measures.times.reached import UNITS, times_to_targets
 from analysis.measures.times.survival import kaplan_meier, restricted_mean
+from analysis.measures.trials import what_trains
 from analysis.statistics.samples.arrays import Floats
 from analysis.statistics.samples.intervals import (
     Interval,
@@ -147,6 +148,7 @@ _CONSTANTS = (
 def _constants(rows: pd.DataFrame) -> dict[str, object]:
     """What the trials of an arm have in common; `a / b` where they differ."""
     known = {key: rows[key].dropna().unique() if key in rows else [] for key in _CONSTANTS}
+    known["fine_tune"] = what_trains(rows).unique()
     return {
         key: (values[0] if len(values) == 1 else " / ".join(sorted(map(str, values))))
         if len(values)

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.findings.asked import Asked
-from analysis.measures.trials import untrained
+from analysis.measures.trials import untrained, what_trains
 from analysis.statistics.samples.pairing import Pair
 
 _APART = ("fine_tune", "label")  # of an arm's settings, what two such arms may differ in
@@ -86,9 +86,10 @@ def _table(
     done = evidence[(evidence["status"] == "done") & evidence["arm"].isin(names)]
     if done.empty:
         return pd.DataFrame()
+    done = done.assign(fine_tune=what_trains(done))
     groups = done.groupby(["task", "arm"], sort=False, observed=True)
     table = groups.agg(
-        fine_tune=("fine_tune", "first"),
+        fine_tune=("fine_tune", lambda texts: " / ".join(sorted(set(texts)))),
         n_trainable=("n_trainable", "mean"),
         n_parameters=("n_parameters", "mean"),
     ).reset_index()

@@ -46,3 +46,14 @@ def untrained(trials: pd.DataFrame) -> set[str]:
         return set()
     steps = done.groupby("arm")["steps"].max()
     return set(steps.index[steps == 0])
+
+
+def what_trains(trials: pd.DataFrame) -> pd.Series:
+    """`fine_tune` of each trial; with what its gradients chose, where they chose."""
+    if "fine_tune" not in trials:
+        return pd.Series(dtype="str")
+    said = trials["fine_tune"].dropna().astype("str")
+    if "chosen_layers" not in trials:
+        return said
+    chosen = trials["chosen_layers"].reindex(said.index).fillna("").astype("str")
+    return said.where(chosen == "", said + ": " + chosen.str.replace("\n", ", "))

@@ -43,15 +43,17 @@ MOMENTS = {"adam": 2, "adamw": 2, "lion": 1}  # numbers of an optimizer's state 
 @dataclass(frozen=True)
 class NetworkBytes:
     """Bytes of a network's tensors; `trained`: of those that training may change, statistics of
-    batch norm included; `parameters`: of the weights among these; `activations`: of what one image
-    leaves for the way back; `widest`: of what goes into and comes out of its widest layer for one
-    image; both 0 where that is not known."""
+    batch norm included; `parameters`: of what the optimizer moves; `added`: of what of this is in
+    states and in no file of weights, as LoRA's matrices; `activations`: of what one image leaves
+    for the way back; `widest`: of what goes into and comes out of its widest layer for one image;
+    both 0 where that is not known."""
 
     whole: int
     trained: int
     parameters: int
     n_tensors: int
     n_trained: int
+    added: int
     activations: int
     widest: int
 
@@ -153,8 +155,9 @@ def _trial_bytes(
     epochs = train.for_images(trial.data.n_train or 1).epochs if sizes.parameters else 0
     has_best = save.weights != "none" or is_needed or trial.stage == "pretrain"
     n_files = (has_best and trial.is_tested) + save.last + epochs // (save.every or epochs + 1)
-    state = (2 if train.ema is None else 3) * sizes.whole + _moments(train) * sizes.parameters
-    return TrialBytes(n_files * file, file, state, _step_bytes(trial, sizes, on_card), sizes.whole)
+    whole = sizes.whole + sizes.added
+    state = (2 if train.ema is None else 3) * whole + _moments(train) * sizes.parameters
+    return TrialBytes(n_files * file, file, state, _step_bytes(trial, sizes, on_card), whole)
 
 
 def _step_bytes(trial: TrialSpec, sizes: NetworkBytes, on_card: bool) -> int:
@@ -169,7 +172,7 @@ def _step_bytes(trial: TrialSpec, sizes: NetworkBytes, on_card: bool) -> int:
     at_once = min(EVALUATION_BATCH, MOST_PIXELS // pixels if on_card else EVALUATION_BATCH)
     n_images = min(at_once, data.n_evaluated)
     evaluation = n_images * image + min(n_images, at_once if on_card else CPU_PART) * sizes.widest
-    of_weights = 2 * sizes.whole + (1 + _moments(train)) * sizes.parameters
+    of_weights = 2 * (sizes.whole + sizes.added) + (1 + _moments(train)) * sizes.parameters
     return of_weights + step + evaluation
 
 
@@ -263,11 +266,12 @@ def _answer(pipe: Connection, trials: Sequence[TrialSpec]) -> None:
 
 def _measured(trial: TrialSpec) -> NetworkBytes:
     from harness.training.network import build_frozen  # torch: only for what was not seen before
+    from models.lora import is_added, merged, plain_name
 
     network, groups, _ = build_frozen(trial)
-    state = network.state_dict()
+    state = merged(network)
     parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
-    moved = set(parameters)
+    moved = {plain_name(name) for name in parameters}
     for group in groups:
         if any(name in parameters for name in group.parameters):
             moved.update(group.buffers)
@@ -278,6 +282,7 @@ def _measured(trial: TrialSpec) -> NetworkBytes:
         parameters=sum(parameter.nbytes for parameter in parameters.values()),
         n_tensors=len(state),
         n_trained=sum(name in moved for name in state),
+        added=sum(parameter.nbytes for name, parameter in parameters.items() if is_added(name)),
         **_by_image(network, trial.data.channels, trial.data.image_size),
     )
 

@@ -82,7 +82,7 @@ def _drawn(trial: TrialSpec, catalogue: DataCatalogue, keeps_head: bool) -> Iter
     condition = trial.condition
     if _splits_differ(trial, catalogue):
         yield "split"
-    if condition.start.kind == "random":
+    if condition.start.kind == "random" or condition.tuning.draws:
         yield "init"
     if condition.head != "keep" and not (condition.head == "auto" and keeps_head):
         yield "head"

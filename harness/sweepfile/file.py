@@ -45,7 +45,10 @@ class Section(Frozen):
         None, example="digits")  # fmt: skip
     fine_tune: FineTune = key("Which layer groups train: `all`, `last_layer`, `last_N`, `none`, "
         "`gradual` or `{gradual: {every: EPOCHS}}` (one more group at a time, from the last), "
-        "`{from: GROUP}` (it and all after it), `{unfreeze: [GROUPS]}`.", "all",
+        "`{from: GROUP}` (it and all after it), `{unfreeze: [GROUPS]}`; or the head and, of all "
+        "groups, `{only: bias}`, `{only: norm}` or low-rank matrices, `{lora: {rank: 8}}`, with "
+        "`alpha` and `targets` (`auto`, or names of layers) beside `rank`; or `surgical`, "
+        "`{surgical: {groups: N}}`: the head and the groups with the largest gradients.", "all",
         example="last_layer")  # fmt: skip
     head: Literal["auto", "new", "keep"] = key("Whether the last layer of the start is kept; "
         "`auto`: where the classes are the same.", "auto", example="new")  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.training.optimizers import ParameterGroups
@@ -27,6 +28,7 @@ from models.delta import open_whole
 from models.delta_record import digest_of_weights
 from models.heads import head_of as head_module
 from models.imagenet import read_imagenet
+from models.lora import is_added
 from models.weights import LoadReport, load_into
 
 
@@ -36,7 +38,7 @@ class Prepared:
 
     Attributes:
         network: on the device.
-        groups: its layer groups, input first.
+        tuned: its layer groups, and what of them trains when.
         n_frozen: how many groups lie before the first that ever trains.
         normalise: from uint8 images to what the network takes.
         parameter_groups: one optimizer group for each layer group that ever trains, input first.
@@ -46,7 +48,7 @@ class Prepared:
     """
 
     network: nn.Module
-    groups: tuple[finetune.LayerGroup, ...]
+    tuned: finetune.Tuned
     n_frozen: int
     normalise: Normalise
     parameter_groups: ParameterGroups
@@ -55,9 +57,15 @@ class Prepared:
     load_report: dict[str, object]
 
     @property
+    def groups(self) -> tuple[finetune.LayerGroup, ...]:
+        """Its layer groups, input first."""
+        return self.tuned.groups
+
+    @property
     def n_parameters(self) -> int:
-        """Of the whole network."""
-        return sum(p.numel() for p in self.network.parameters())
+        """Of the whole network, as its saved weights have them."""
+        named = self.network.named_parameters()
+        return sum(p.numel() for name, p in named if not is_added(name))
 
 
 def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prepared:
@@ -70,23 +78,43 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     network, groups = build_network(spec)
     report = _load_start(spec, network, groups, trials)
     network.to(device)
-    schedule = condition.tuning.unfreezing(_names(groups), condition.train.epochs)
+    tuned = finetune.tune(network, groups, condition.tuning, condition.train.epochs,
+                          _seed_of_added(spec))  # fmt: skip
     info = condition.model.info.for_channels(spec.data.channels)
+    normalise = Normalise(
+        info.mean, info.std, device, spec.data.image_size if spec.data.kept_size else None
+    )
+    return _prepared(spec, network, tuned, normalise, report)
+
+
+def narrowed(spec: TrialSpec, prepared: Prepared, names: Sequence[str]) -> Prepared:
+    """The same network, of which the groups that are named alone train, and the head."""
+    tuned = prepared.tuned.narrowed(names)
+    return _prepared(spec, prepared.network, tuned, prepared.normalise, prepared.load_report)
+
+
+def _prepared(
+    spec: TrialSpec,
+    network: nn.Module,
+    tuned: finetune.Tuned,
+    normalise: Normalise,
+    report: dict[str, object],
+) -> Prepared:
+    train = spec.condition.train
 
     def before_epoch(epoch: int) -> None:
-        finetune.freeze(network, groups, schedule.trainable_at(epoch))
+        tuned.freeze(network, epoch)
 
-    before_epoch(condition.train.epochs - 1)
-    parameter_groups = _parameter_groups(network, groups, condition.train) if schedule.names else []
+    before_epoch(train.epochs - 1)
+    trains = bool(tuned.schedule.names)
+    parameter_groups = _parameter_groups(network, tuned.groups, train) if trains else []
     n_trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     before_epoch(0)
     return Prepared(
         network=network,
-        groups=groups,
-        n_frozen=_n_frozen(groups, schedule.names),
-        normalise=Normalise(
-            info.mean, info.std, device, spec.data.image_size if spec.data.kept_size else None
-        ),
+        tuned=tuned,
+        n_frozen=_n_frozen(tuned),
+        normalise=normalise,
         parameter_groups=parameter_groups,
         before_epoch=before_epoch,
         n_trainable=n_trainable,
@@ -101,18 +129,19 @@ def build_frozen(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup,
         ModelError: the network has no such layer groups as `fine_tune` names.
     """
     network, groups = build_network(spec)
-    trainable = spec.condition.tuning.unfreezing(_names(groups), epochs=1).names
-    finetune.freeze(network, groups, trainable)
-    return network, groups, _n_frozen(groups, trainable)
+    tuned = finetune.tune(network, groups, spec.condition.tuning, 1, _seed_of_added(spec))
+    tuned.freeze(network, max(tuned.schedule.begins, default=0))
+    return network, tuned.groups, _n_frozen(tuned)
 
 
-def _n_frozen(groups: tuple[finetune.LayerGroup, ...], trained: tuple[str, ...]) -> int:
+def _seed_of_added(spec: TrialSpec) -> int:
+    return derive_seed(spec.streams["init"], "added", 0)
+
+
+def _n_frozen(tuned: finetune.Tuned) -> int:
     """Groups before the first that trains; 0 where none trains, since no step is made then."""
-    return _names(groups).index(trained[0]) if trained else 0
-
-
-def _names(groups: tuple[finetune.LayerGroup, ...]) -> tuple[str, ...]:
-    return tuple(group.name for group in groups)
+    trained = tuned.schedule.names
+    return [group.name for group in tuned.groups].index(trained[0]) if trained else 0
 
 
 def build_network(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup, ...]]:

@@ -25,6 +25,7 @@ from harness.sweepfile.settings import Train
 from harness.training.schedules import make_schedule, watched
 from headstart.errors import RunFolderError
 from headstart.records import trial_curve, trial_row
+from headstart.rows import TrialRow
 
 Rates = list[list[float]]  # of each step, of each group of the optimizer
 
@@ -99,10 +100,24 @@ def read_course(run: Path, trial_id: str) -> bytes:
     Raises:
         RunFolderError: the trial has no record of a finished training, or it is damaged.
     """
+    row = _refitted(run, trial_id)
+    points = trial_curve(run, trial_id, row)
+    scores = [(point.step, point.val_loss, point.val_accuracy) for point in points]
+    return json.dumps({"best_step": row.best_step, "scores": scores}).encode()
+
+
+def chosen_before(run: Path, trial_id: str) -> tuple[str, ...]:
+    """The layer groups that the trial chose to train (`fine_tune: surgical`).
+
+    Raises:
+        RunFolderError: as of `read_course`.
+    """
+    return _refitted(run, trial_id).chosen_layers
+
+
+def _refitted(run: Path, trial_id: str) -> TrialRow:
     folder = run / "trials" / trial_id
     row = trial_row(folder)
     if row is None or row.status != "done" or row.best_step is None:
         raise RunFolderError(f"{folder}: has no finished trial to refit")
-    points = trial_curve(run, trial_id, row)
-    scores = [(point.step, point.val_loss, point.val_accuracy) for point in points]
-    return json.dumps({"best_step": row.best_step, "scores": scores}).encode()
+    return row

@@ -8,6 +8,7 @@ an engine consumes. No ray and no analysis here: whatever a trial needs works wi
 from __future__ import annotations
 
 import io
+import json
 import math
 import platform
 from collections.abc import Iterator
@@ -28,14 +29,15 @@ from harness.training.balance import weights_of_classes
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
-from harness.training.loop import Clock, Trainer
+from harness.training.loop import Clock, Trainer, loss_function
 from harness.training.memory import images_at_once
-from harness.training.network import prepare_network
+from harness.training.network import narrowed, prepare_network
 from harness.training.process import make_accelerator, set_up_process
-from harness.training.refit import Replay, read_course
+from harness.training.refit import Replay, chosen_before, read_course
 from harness.training.saving import WeightFiles
 from harness.training.score import Score
 from harness.training.steps import SOLO, Steps
+from harness.training.surgery import largest, relative_gradients
 from harness.trials.events import Ended, Event, NotDeterministic, Progress, Resumed, Stopped
 from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
@@ -43,6 +45,8 @@ from harness.trials.spec import TrialSpec
 from headstart.digests import check_digest, digest_of, digest_of_file, image_keys
 from headstart.files import atomic_file
 from headstart.rows import TRAINED_ON, EvaluationRow, TrialRow
+from models.forms import Surgical
+from models.lora import merged
 from models.own_split import reason_against_split
 
 STATE_SHARE = 1 / 40  # of the time may go into saving states, however short `state_every_s` is
@@ -182,6 +186,10 @@ class Trial:
         self.trained: nn.Module = front.tail if front else self.network
         parts = front.parts if front else context.images.parts(dataset, split, self.device)
         self.parts: Parts = self._watched(parts)
+        self.chosen_layers: tuple[str, ...] = ()
+        if isinstance(spec.condition.tuning, Surgical):
+            self.chosen_layers = self._choose_layers(spec.condition.tuning)
+            self.prepared = narrowed(spec, self.prepared, self.chosen_layers)
         uncached = {"cached": False, "reason": reason or NOTHING_FROZEN}
         self.frozen = front.record if front else uncached
         self.trainer = Trainer(
@@ -201,6 +209,25 @@ class Trial:
                 self.settings.class_weights, self.parts.train.labels, spec.data.class_names
             ),
         )
+
+    def _choose_layers(self, tuning: Surgical) -> tuple[str, ...]:
+        """The layer groups that train beside the head: chosen once, and kept in the states.
+
+        The first rank chooses for all; a refit takes the choice of the trial that it refits.
+        """
+        if state := self._saved_state():
+            return tuple(state["chosen_layers"])
+        chosen: tuple[str, ...] = ()
+        if self.ranks.is_first and self.spec.refits:
+            chosen = chosen_before(self.folder.path.parents[1], self.spec.refits)
+        elif self.ranks.is_first:
+            relative = relative_gradients(
+                self.network, self.prepared.groups, self.parts.train, self.prepared.normalise,
+                loss_function(self.settings), self.settings.batch_size,
+            )  # fmt: skip
+            chosen = largest(relative, tuning.n_groups)
+        text = self.ranks.bytes_of_first(json.dumps(chosen).encode())
+        return tuple(json.loads(text))
 
     def _replay(self, n_train: int) -> Replay:
         """What this refit repeats; the first rank reads it for all.
@@ -443,6 +470,7 @@ class Trial:
                 "diverged": self.diverged,
                 "ran_as": self.ran_as,
                 "nondeterministic": self.nondeterministic,
+                "chosen_layers": self.chosen_layers,
             }
             buffer = io.BytesIO()  # torch's own writer does not say that the disk is full
             torch.save(state, buffer)
@@ -454,12 +482,9 @@ class Trial:
         self.next_state_at = self.context.now() + wait
 
     def _restore(self) -> None:
-        """Go on from the first rank's state: other machines may not see its folder as it is."""
-        path = self.folder.state_file() if self.ranks.is_first else None
-        content = self.ranks.bytes_of_first(read_state(path) if path else b"")
-        if not content:
+        state = self._saved_state()
+        if not state:
             return
-        state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
         self.trainer.restore(state["trainer"])
         record = dict(state["record"])
         if record["best"] is not None:
@@ -473,10 +498,21 @@ class Trial:
         for what, seconds in state["seconds"].items():
             self.clock.seconds[what] += seconds
 
+    def _saved_state(self) -> dict[str, Any]:
+        """The first rank's state: other machines may not see its folder as it is; {}: none."""
+        path = self.folder.state_file() if self.ranks.is_first else None
+        content = self.ranks.bytes_of_first(read_state(path) if path else b"")
+        if not content:
+            return {}
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location=self.device, weights_only=True
+        )
+        return state
+
     def _save_checkpoint(self, name: str) -> None:
         if self.ranks.is_first:
             with self.trainer.average.shown():
-                self.weights.write_epoch(self.network.state_dict(), name)
+                self.weights.write_epoch(merged(self.network), name)
         self.record.checkpoints.append(name)
 
     def _save_images(self) -> str:
@@ -500,7 +536,7 @@ class Trial:
         """Have the weights that validation chose; the last ones are written first, where asked."""
         if not self.last_weights:
             with self.trainer.average.shown():
-                self.last_weights = self.weights.write_last(self.network.state_dict())
+                self.last_weights = self.weights.write_last(merged(self.network))
         if not self.diverged:
             self.trained.load_state_dict(self.record.best_weights)
 
@@ -513,7 +549,7 @@ class Trial:
             tested = None if self.diverged else self._score_test()
         files += self.last_weights
         if not self.diverged:
-            files += self.weights.write_best(self.network.state_dict())
+            files += self.weights.write_best(merged(self.network))
         if self.spec.refits:
             files.append(self._save_images())
         if tested:
@@ -534,6 +570,7 @@ class Trial:
             error=_divergence(record) if self.diverged else "",
             n_parameters=self.prepared.n_parameters,
             n_trainable=self.prepared.n_trainable,
+            chosen_layers=self.chosen_layers,
             n_train=len(self.parts.train),
             n_validation=len(self.parts.validation),
             n_test=len(self.parts.test),

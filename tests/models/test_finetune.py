@@ -167,3 +167,46 @@ def test_learning_rates_by_decay_and_by_name() -> None:
 def test_wrong_learning_rate_factors_are_refused(setting: Any) -> None:
     with pytest.raises(ModelError):
         finetune.learning_rate_factors(setting, network()[1])
+
+
+def tuned(setting: Any) -> tuple[nn.Module, tuple[LayerGroup, ...], set[str]]:
+    """A network under a setting, and the names of what trains."""
+    model, groups = network()
+    finetune.tune(model, groups, finetune.read(setting), epochs=1, seed=0).freeze(model, 0)
+    return model, groups, {name for name, p in model.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("kind", ["bias", "norm"])
+def test_only_one_kind_of_parameter_and_the_head_trains(kind: str) -> None:
+    model, groups, trained = tuned({"only": kind})
+    names = {name for name, _ in model.named_parameters()}
+    expected = {n for n in names if (n.endswith(".bias") if kind == "bias" else "norm" in n)}
+    assert trained == expected | set(groups[-1].parameters)
+    assert ("norm1_1.weight" in trained, "conv2_1.bias" in trained) == (
+        (False, "conv2_1.bias" in names) if kind == "bias" else (True, False)
+    )
+
+
+def test_batch_norm_takes_the_statistics_of_batches_only_where_all_of_it_trains() -> None:
+    for kind, moves in (("bias", False), ("norm", True)):
+        model, _, _ = tuned({"only": kind})
+        before = model.get_buffer("norm1_1.running_mean").clone()
+        train_a_little(model)
+        assert torch.equal(model.get_buffer("norm1_1.running_mean"), before) != moves
+        assert model.get_submodule("dropout").training
+
+
+def test_a_network_without_such_parameters_is_refused_in_one_line() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, bias=False), nn.Flatten(), nn.Linear(2 * 14 * 14, 3))
+    groups = finetune.layer_groups(model, torch.zeros(1, 1, 16, 16))
+    for kind, word in (("bias", "biases"), ("norm", "normalisation layer")):
+        with pytest.raises(ModelError, match=f"only: {kind}: the network has no {word} before"):
+            finetune.tune(model, groups, finetune.read({"only": kind}), epochs=1, seed=0)
+
+
+def test_narrowed_to_groups_those_and_the_head_train() -> None:
+    model, groups = network()
+    chosen = finetune.tune(model, groups, finetune.read("surgical"), epochs=1, seed=0)
+    chosen.narrowed(["conv2_1"]).freeze(model, 0)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {n for group in (groups[1], groups[-1]) for n in group.parameters}
