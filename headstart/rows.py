@@ -268,6 +268,10 @@ class TrialRow(Row):
     test_macro_f1: float | None = _scored(
         "mean F1 over classes on the test part", "fraction", "it has no test part"
     )
+    probe_l2: float | None = _measured(
+        "the L2 that validation images chose for a linear probe (`fine_tune: {probe: lbfgs}`)",
+        empty="its head was trained, or not at all",
+    )
     redrawn: str = _text(
         "of a `double`: the source of randomness in which it differs from the arm's trial at this "
         "seed; else an empty text"

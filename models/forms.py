@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 from headstart.errors import ModelError, did_you_mean
 
@@ -30,6 +30,17 @@ def mapping_schema(word: str, value: Schema) -> Schema:
         "required": [word],
         "additionalProperties": False,
     }
+
+
+_EPOCHS: Schema = {"type": "integer", "minimum": 1}
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,31 @@ class Unfreezing:
 
 
 @dataclass(frozen=True)
+class HeadFirst:
+    """The epochs at the beginning in which the head alone trains.
+
+    Attributes:
+        epochs: how many; 1 or more.
+        key: where the sweep file says so.
+        is_probe: whether they are a training of their own, after which optimizer and schedule
+            begin anew.
+        learning_rate: of them; None: that of all.
+    """
+
+    epochs: int
+    key: str
+    is_probe: bool = False
+    learning_rate: float | None = None
+
+    def against(self, epochs: int) -> str:
+        """Why a training of so many epochs is too short; empty where it is long enough."""
+        if self.epochs < epochs:
+            return ""
+        allowed = f"1 to {epochs - 1} are allowed" if epochs > 1 else "give more train.epochs"
+        return f"{self.key}: {self.epochs} leaves no epoch of train.epochs: {epochs}; {allowed}"
+
+
+@dataclass(frozen=True)
 class FineTune(ABC):
     """What of a network trains, and when.
 
@@ -68,6 +104,7 @@ class FineTune(ABC):
         draws: whether parameters are added, which are drawn.
         against_front: why what is frozen cannot be computed once for each image; empty: it can.
         against_fusing: why several seeds cannot train as one program; empty: nothing here says so.
+        is_fitted: whether the head is fitted in one go, and no step is made.
     """
 
     written: ClassVar[tuple[str, ...]]
@@ -77,6 +114,12 @@ class FineTune(ABC):
     draws: ClassVar[bool] = False
     against_front: ClassVar[str] = ""
     against_fusing: ClassVar[str] = ""
+    is_fitted: ClassVar[bool] = False
+
+    @property
+    def head_first(self) -> HeadFirst | None:
+        """The epochs in which the head alone trains; None: there are none."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -364,7 +407,128 @@ class Surgical(FineTune):
         return Unfreezing.at_once(names)
 
 
-FORMS: tuple[type[FineTune], ...] = (Last, Gradual, From, Unfreeze, Only, Lora, Surgical)
+@dataclass(frozen=True)
+class FreezeFor(FineTune):
+    """The head alone in the first epochs, then all groups: one training throughout."""
+
+    epochs: int
+
+    written = ("{freeze_for: {epochs: EPOCHS}}",)
+    schema = (mapping_schema("freeze_for", mapping_schema("epochs", _EPOCHS)),)
+    against_front = "fine_tune: freeze_for trains all layers after its epochs"
+    against_fusing = "fine_tune: freeze_for changes what trains from epoch to epoch"
+
+    @classmethod
+    def read(cls, setting: object) -> FreezeFor | None:
+        value = value_of(setting, "freeze_for")
+        if value is None:
+            return None
+        epochs = value.get("epochs") if isinstance(value, Mapping) and len(value) == 1 else None
+        if not _is_count(epochs):
+            raise ValueError("is not freeze_for: {epochs: EPOCHS}, with a whole number from 1")
+        return cls(epochs)
+
+    @property
+    def head_first(self) -> HeadFirst:
+        return HeadFirst(self.epochs, "freeze_for: epochs")
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        return Unfreezing(names, (*(self.epochs for _ in names[1:]), 0))
+
+
+@dataclass(frozen=True)
+class ProbeThen(FineTune):
+    """A linear probe by steps, then other groups from the head that it gave: LP-FT.
+
+    Kumar et al. (ICLR 2022) train the head on frozen features first, then all from that head, as
+    two trainings, each with a learning rate of its own.
+
+    Attributes:
+        then: what trains after the probe, beside the head.
+        n_epochs: of the probe; those of `train.epochs` that are left are of the rest.
+        rate: the learning rate of the probe; None: that of all.
+    """
+
+    then: Last | From | Unfreeze
+    n_epochs: int
+    rate: float | None = None
+
+    written = ("{probe_then: all, probe_epochs: EPOCHS}",)
+    schema = (
+        {
+            "type": "object",
+            "properties": {
+                "probe_then": {
+                    "anyOf": [{"const": "all"}, Last.schema[1], *From.schema, *Unfreeze.schema]
+                },
+                "probe_epochs": _EPOCHS,
+                "probe_learning_rate": {"type": "number", "exclusiveMinimum": 0},
+            },
+            "required": ["probe_then", "probe_epochs"],
+            "additionalProperties": False,
+        },
+    )
+    against_fusing = "fine_tune: probe_then changes what trains from epoch to epoch"
+
+    @classmethod
+    def read(cls, setting: object) -> ProbeThen | None:
+        if not isinstance(setting, Mapping) or "probe_then" not in setting:
+            return None
+        others = set(setting) - {"probe_then", "probe_epochs", "probe_learning_rate"}
+        if others:
+            raise ValueError(f"has {min(map(str, others))!r}, and beside probe_then there may be "
+                             "probe_epochs and probe_learning_rate")  # fmt: skip
+        n_epochs, rate = setting.get("probe_epochs"), setting.get("probe_learning_rate")
+        if not _is_count(n_epochs):
+            raise ValueError("needs probe_epochs beside probe_then: a whole number from 1")
+        if rate is not None and not (_is_number(rate) and 0 < rate < math.inf):
+            raise ValueError("needs a number over 0 as its probe_learning_rate")
+        for form in (Last, From, Unfreeze):
+            then = form.read(setting["probe_then"])
+            if then is not None and then not in (Last("none"), Last("last_layer")):
+                assert isinstance(then, Last | From | Unfreeze)
+                return cls(then, n_epochs, rate)
+        raise ValueError("has a probe_then that is not one of all, last_N, {from: GROUP}, "
+                         "{unfreeze: [GROUP, …]}")  # fmt: skip
+
+    @property
+    def head_first(self) -> HeadFirst:
+        return HeadFirst(self.n_epochs, "probe_epochs", True, self.rate)
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        then = set(self.then.unfreezing(names, epochs).names)
+        trained = [name for name in names[:-1] if name in then]
+        return Unfreezing((*trained, names[-1]), (*(self.n_epochs for _ in trained), 0))
+
+    def freezes(self, depth: int | None) -> bool:
+        return self.then.freezes(depth)
+
+
+@dataclass(frozen=True)
+class Probe(FineTune):
+    """The head is fitted to the features of the frozen network, in one go, by L-BFGS."""
+
+    written = ("{probe: lbfgs}",)
+    schema = (mapping_schema("probe", {"const": "lbfgs"}),)
+    against_fusing = "fine_tune: {probe: lbfgs} fits each head by itself, in one go"
+    is_fitted = True
+
+    @classmethod
+    def read(cls, setting: object) -> Probe | None:
+        value = value_of(setting, "probe")
+        if value is None:
+            return None
+        if value != "lbfgs":
+            raise ValueError("is not {probe: lbfgs}; a probe by steps is last_layer")
+        return cls()
+
+    def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
+        return Unfreezing.at_once(names[-1:])
+
+
+FORMS: tuple[type[FineTune], ...] = (
+    Last, Gradual, From, Unfreeze, Only, Lora, Surgical, FreezeFor, ProbeThen, Probe,
+)  # fmt: skip
 WRITTEN = ", ".join(text for form in FORMS for text in form.written)
 SCHEMA: Schema = {"anyOf": [schema for form in FORMS for schema in form.schema]}
 

@@ -63,7 +63,7 @@ ROOMS = {
         {"crossing", "delta_record", "groups", "other_files"}, "heads", "own_build", "source_build",
         {"build", "state_dicts"},
         {"nearest", "split", "weight_files"}, {"delta", "fitting"}, "weights",
-        {"own_split", "imagenet", "lora", "parts"}, "finetune", "describe",
+        {"own_split", "imagenet", "lora", "parts", "linear_head"}, "finetune", "describe",
     ],
 }  # fmt: skip
 

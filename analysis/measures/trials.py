@@ -40,12 +40,17 @@ def _seeds(rows: pd.DataFrame) -> Ints:
 
 
 def untrained(trials: pd.DataFrame) -> set[str]:
-    """Arms of one task that finished without a training step (`fine_tune: none`)."""
+    """Arms of one task that finished without a way through training.
+
+    They made no step (`fine_tune: none`), or their head was fitted at once (`{probe: lbfgs}`),
+    which a record has as one step.
+    """
     done = trials[trials["status"] == "done"] if "status" in trials else trials
     if "steps" not in done:
         return set()
     steps = done.groupby("arm")["steps"].max()
-    return set(steps.index[steps == 0])
+    fitted = done["arm"][done["probe_l2"].notna()] if "probe_l2" in done else ()
+    return {*steps.index[steps == 0], *fitted}
 
 
 def what_trains(trials: pd.DataFrame) -> pd.Series:

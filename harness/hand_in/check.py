@@ -83,6 +83,7 @@ def _against_training(train: Train) -> str:
         "sampling": train.sampling != "each_once",
         "class_weights": train.class_weights is not None,
         "ema": train.ema is not None,
+        "pull_to_start": train.pull_to_start > 0,
         "cutmix": train.cutmix > 0,
         "loss": train.loss != "cross_entropy",
         "precision": train.precision == "bf16",

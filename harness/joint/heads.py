@@ -38,6 +38,7 @@ def can_batch(unit: Sequence[TrialSpec]) -> bool:
         and not first.runs_users_code  # whose steps only the code itself can make
         and train.only_alone is None
         and reason_against(first) is None
+        and not first.tuning.against_fusing
         and train.precision == "float32"
         and train.schedule.name != "plateau"  # gives each seed a rate of its own
         and _tail_stacks(unit[0])

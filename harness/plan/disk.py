@@ -172,7 +172,9 @@ def _step_bytes(trial: TrialSpec, sizes: NetworkBytes, on_card: bool) -> int:
     at_once = min(EVALUATION_BATCH, MOST_PIXELS // pixels if on_card else EVALUATION_BATCH)
     n_images = min(at_once, data.n_evaluated)
     evaluation = n_images * image + min(n_images, at_once if on_card else CPU_PART) * sizes.widest
-    of_weights = 2 * (sizes.whole + sizes.added) + (1 + _moments(train)) * sizes.parameters
+    # With a pull also where weights began, and how far they went.
+    of_trained = 1 + _moments(train) + (2 if train.pull_to_start else 0)
+    of_weights = 2 * (sizes.whole + sizes.added) + of_trained * sizes.parameters
     return of_weights + step + evaluation
 
 

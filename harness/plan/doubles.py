@@ -84,6 +84,10 @@ def _drawn(trial: TrialSpec, catalogue: DataCatalogue, keeps_head: bool) -> Iter
         yield "split"
     if condition.start.kind == "random" or condition.tuning.draws:
         yield "init"
+    if condition.tuning.is_fitted:  # whatever head was drawn, the same one is fitted
+        if condition.train.changes_images:
+            yield "augment"
+        return
     if condition.head != "keep" and not (condition.head == "auto" and keeps_head):
         yield "head"
     if condition.fine_tune == "none":

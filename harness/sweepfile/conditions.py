@@ -26,6 +26,7 @@ from harness.sweepfile.recipes import KEY as RECIPE
 from harness.sweepfile.recipes import below, written_out
 from harness.sweepfile.references import CodePlaces, resolve
 from harness.sweepfile.settings import Condition, DataChoice, ModelChoice, RunArm, Start, StartFile
+from harness.sweepfile.together import mistakes_of
 from headstart.errors import InputError, did_you_mean
 from headstart.grid import GridPoint
 from headstart.output import on_one_line
@@ -168,7 +169,11 @@ class _OneCondition:
         if checked is None:
             return None
         own = {key: value for key, value in checked if key in Condition.model_fields}
-        return Condition(start=start, **own)
+        condition = Condition(start=start, **own)
+        for key, text in mistakes_of(condition):
+            kind = "stage" if self.kind == "pretrain" else "arm"
+            self.mistakes.add(whole.get(*key.split(".")) or node, f"{text} ({kind} {self.name})")
+        return condition
 
     def data(self, node: Node) -> Node | None:
         """Its data as the file has them: those of the whole sweep, and its own laid over them."""

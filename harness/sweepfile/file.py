@@ -48,7 +48,10 @@ class Section(Frozen):
         "`{from: GROUP}` (it and all after it), `{unfreeze: [GROUPS]}`; or the head and, of all "
         "groups, `{only: bias}`, `{only: norm}` or low-rank matrices, `{lora: {rank: 8}}`, with "
         "`alpha` and `targets` (`auto`, or names of layers) beside `rank`; or `surgical`, "
-        "`{surgical: {groups: N}}`: the head and the groups with the largest gradients.", "all",
+        "`{surgical: {groups: N}}`: the head and the groups with the largest gradients; "
+        "`{freeze_for: {epochs: K}}` (the head alone in the first K epochs), `{probe_then: all, "
+        "probe_epochs: K}` (the same as two trainings), `{probe: lbfgs}` (the head is fitted at "
+        "once). See docs/fine-tuning.md.", "all",
         example="last_layer")  # fmt: skip
     head: Literal["auto", "new", "keep"] = key("Whether the last layer of the start is kept; "
         "`auto`: where the classes are the same.", "auto", example="new")  # fmt: skip

@@ -20,6 +20,7 @@ from harness.sweepfile.file import SearchSection, checked_fine_tune
 from harness.sweepfile.mistakes import Mistakes, quote, show
 from harness.sweepfile.search_settings import Search, by_owner, draw
 from harness.sweepfile.settings import FINE_TUNE, Condition, Train
+from harness.sweepfile.together import mistakes_of
 from headstart.errors import InputError, did_you_mean
 from headstart.grid import Values
 from headstart.yaml12 import Node
@@ -60,7 +61,7 @@ class SearchReader:
             own = self.root.get("arms", conditions.points[arm].arm, "search")
             if own is not None and own.value in NOT_SEARCHED:
                 continue
-            if own is None and (shared is None or condition.fine_tune == "none"):
+            if own is None and (shared is None or _has_no_steps(condition)):
                 continue  # nothing is searched, or nothing trains
             stages = _stages_before(condition, conditions)
             searched = _Arm(condition, stages, conditions.points[arm].values)
@@ -87,7 +88,7 @@ class SearchReader:
         space: dict[str, Node] = {}
         at = own or shared
         assert at is not None
-        if arm.condition.fine_tune == "none":
+        if _has_no_steps(arm.condition):
             self.mistakes.add(at, "nothing trains in this arm, so nothing can be searched")
             return None
         n_keys = 0
@@ -256,18 +257,23 @@ def _reason_against(arm: _Arm, values: Values) -> str:
     return next((reason for part in parts if (reason := _reason(*part))), "")
 
 
+def _has_no_steps(condition: Condition) -> bool:
+    """Whether settings of training decide nothing: nothing trains, or the head is fitted."""
+    return condition.fine_tune == "none" or condition.tuning.is_fitted
+
+
 def _reason(condition: Condition, values: Values) -> str:
     """Why the condition does not take the values; empty where it does."""
     if FINE_TUNE in values and (reason := _reason_against_layers(condition, values[FINE_TUNE])):
         return reason
     try:
-        condition.with_values(values)
+        changed = condition.with_values(values)
     except ValidationError as err:
         first = err.errors()[0]
         return str(first["msg"].removeprefix("Value error, ").removeprefix("Input "))
     except (InputError, ValueError) as err:
         return str(err)
-    return ""
+    return next((text for _, text in mistakes_of(changed)), "")
 
 
 def _reason_against_layers(condition: Condition, setting: object) -> str:

@@ -189,6 +189,11 @@ class Train(Frozen):
         "`weights` leaves out biases, those of normalisation, and what the network names in "
         "`no_weight_decay` (class tokens, position embeddings).", "all",
         example="weights")  # fmt: skip
+    pull_to_start: NonNegativeFloat = key("How strongly weights are pulled to the values that they "
+        "start from, for any optimizer through the gradient (L2-SP: Li et al. 2018): this number "
+        "over 2 times the square of their distance is added to the loss of a step. `weight_decay` "
+        "is then of those without a start value alone, such as a new head. For arms that start "
+        "from weights. 0: no pull.", 0.0, example=0.01)  # fmt: skip
     betas: Annotated[tuple[Fraction, Fraction], AsTuple] = key("`adam`, `adamw`, `lion`, "
         "`lamb`: decay of the running means of gradients and of their squares.", (0.9, 0.999),
         example=[0.9, 0.999])  # fmt: skip
@@ -353,6 +358,8 @@ class Train(Frozen):
             return "train.accumulate computes a batch in parts, which only a trial by itself does"
         if self.ema is not None:
             return "train.ema keeps an average of the weights, which only a trial by itself does"
+        if self.pull_to_start:
+            return "train.pull_to_start keeps each trial's start, which only a trial by itself does"
         if self.optimizer in TIMMS_OPTIMIZERS:
             return f"train.optimizer {self.optimizer} takes each network's tensors by themselves"
         return None

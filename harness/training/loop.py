@@ -38,12 +38,14 @@ from harness.training.memory import halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
 from harness.training.own_parts import own_loss
 from harness.training.process import in_precision
+from harness.training.pull import PullToStart
 from harness.training.ranks import ONE_RANK, Ranks
 from harness.training.refit import Replay
-from harness.training.schedules import make_schedule, watched
+from harness.training.schedules import ProbePhase, make_schedule, watched
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
+from models.linear_head import calls_of
 
 
 @dataclass
@@ -89,6 +91,8 @@ class Trainer:
     seeds_all: bool = False
     replay: Replay | None = None  # of a refit: it has the learning rates, and how many steps
     class_weights: Tensor | None = None  # float32 (classes,); None: all images count alike
+    pull: PullToStart | None = None  # of weights to their start; None: they are free
+    probe: ProbePhase | None = None  # of its first epochs; None: all are one training
 
     def __post_init__(self) -> None:
         network, settings, self.device = self.network, self.settings, self.accelerator.device
@@ -102,7 +106,9 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(self.part) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if self.parameter_groups else 0
         if self.replay is None:
-            self.schedule = make_schedule(optimizer, settings, self.steps_per_epoch, self.n_steps)
+            self.schedule = make_schedule(
+                optimizer, settings, self.steps_per_epoch, self.n_steps, self.probe
+            )
         else:
             self.n_steps = min(self.n_steps, self.replay.n_steps(self.steps_per_epoch))
             self.schedule = self.replay.schedule(optimizer, self.steps_per_epoch)
@@ -229,6 +235,8 @@ class Trainer:
             self.accelerator.clip_grad_norm_(
                 self.network.parameters(), self.settings.clip_gradient_norm
             )
+        if self.pull is not None:
+            self.pull.add_to_gradients()
         self.average.begin()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -313,6 +321,33 @@ class Trainer:
         logits, labels = self.ranks.sum_(outputs).cpu(), part.labels.cpu()
         counts = class_counts(logits.argmax(dim=1), labels, n_classes).tolist()
         return score_of(float(self.loss_of_batch(logits, labels)), len(part), counts), logits
+
+    def features(self, layer: nn.Linear, part: Part) -> Tensor:
+        """What a linear layer is given for each image of a part, in evaluation mode.
+
+        float32 (N, features) on the CPU, in the part's order; all ranks call this.
+        """
+        table = torch.zeros(len(part), layer.in_features, device=self.device)
+        with calls_of(layer) as calls:
+            for start, logits, _ in self._outputs(part):
+                given = torch.cat([inputs for inputs, _ in calls])
+                n = len(logits)  # a full GPU may have tried a larger part of them before
+                table[start : start + n] = given[-n:].float()
+                calls.clear()
+        return self.ranks.sum_(table).cpu()
+
+    def take_fit(self, loss: Tensor, right: Tensor) -> None:
+        """Count a fit to all training images as the one step of this trainer.
+
+        Args:
+            loss: float32 (), the mean over the training images.
+            right: float64 (images,), which of them are right; the first rank counts them.
+        """
+        self.loss_sum += loss * len(self.part)
+        if self.ranks.is_first:
+            self.n_right += right
+        self.loss_count += len(self.part)
+        self.step_count += 1
 
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on; plain tensors, numbers and strings."""
@@ -433,6 +468,8 @@ class Trainer:
         if position == 0 or self._order is None:
             self.before_epoch(epoch)
             self.network.train()
+            if position == 0 and self.probe is not None and epoch == self.probe.epochs:
+                self.bare_optimizer.state.clear()  # a training of its own begins
             draws = self._epoch_draws("order", epoch)
             order = self._drawn_order(draws)
             self._order = upload(order, self.device)

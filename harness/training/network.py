@@ -18,6 +18,7 @@ from harness.seeds import derive_seed
 from harness.sweepfile.settings import Train
 from harness.training.arrays import Normalise
 from harness.training.optimizers import ParameterGroups
+from harness.training.pull import PullToStart
 from harness.trials.spec import TrialSpec
 from headstart.cli import few
 from headstart.errors import ModelError
@@ -45,6 +46,7 @@ class Prepared:
         before_epoch: unfreezes what a gradual schedule has due; else does nothing.
         n_trainable: parameters that train (at the end, where unfreezing is gradual).
         load_report: names of tensors `loaded`, `new`, `left_out`; where they came from; notes.
+        pull: of what trains to where it started; None: it is free.
     """
 
     network: nn.Module
@@ -55,6 +57,7 @@ class Prepared:
     before_epoch: Callable[[int], None]
     n_trainable: int
     load_report: dict[str, object]
+    pull: PullToStart | None = None
 
     @property
     def groups(self) -> tuple[finetune.LayerGroup, ...]:
@@ -105,9 +108,11 @@ def _prepared(
     def before_epoch(epoch: int) -> None:
         tuned.freeze(network, epoch)
 
-    before_epoch(train.epochs - 1)
+    first = spec.condition.tuning.head_first  # at_least_steps may add epochs
+    before_epoch(max(train.epochs - 1, first.epochs if first else 0))
+    pull = _pull(network, report, train)
     trains = bool(tuned.schedule.names)
-    parameter_groups = _parameter_groups(network, tuned.groups, train) if trains else []
+    parameter_groups = _parameter_groups(network, tuned.groups, train, pull) if trains else []
     n_trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)
     before_epoch(0)
     return Prepared(
@@ -119,6 +124,7 @@ def _prepared(
         before_epoch=before_epoch,
         n_trainable=n_trainable,
         load_report=report,
+        pull=pull,
     )
 
 
@@ -273,10 +279,25 @@ def head_of(spec: TrialSpec, class_names: Sequence[str] | None) -> Literal["new"
     return "keep" if same else "new"
 
 
+def _pull(network: nn.Module, report: Mapping[str, Any], train: Train) -> PullToStart | None:
+    """Of the parameters that train and were loaded, to their present values."""
+    loaded = set(report.get("loaded", ()))
+    return PullToStart.here(
+        train.pull_to_start,
+        [p for name, p in network.named_parameters() if p.requires_grad and name in loaded],
+    )
+
+
 def _parameter_groups(
-    network: nn.Module, groups: tuple[finetune.LayerGroup, ...], train: Train
+    network: nn.Module,
+    groups: tuple[finetune.LayerGroup, ...],
+    train: Train,
+    pull: PullToStart | None = None,
 ) -> ParameterGroups:
-    """Parameters that ever train, by layer group where groups learn at rates of their own."""
+    """Parameters that ever train, by layer group where groups learn at rates of their own.
+
+    Those that are pulled to their start have no other decay.
+    """
     parameters = dict(network.named_parameters())
     factors = finetune.learning_rate_factors(train.learning_rate_factors, groups)
     made: ParameterGroups = []
@@ -286,9 +307,11 @@ def _parameter_groups(
             made.append({"params": trained, "lr": train.learning_rate * factors[group.name]})
     if train.learning_rate_factors == 1.0:  # one group: one fused kernel instead of several
         made = [{"params": [p for group in made for p in group["params"]]}]
-    if train.weight_decay_of == "all" or not train.weight_decay:
+    spared = {id(p) for p in pull.parameters} if pull else set()
+    if train.weight_decay_of == "weights":
+        spared |= _spared(network)
+    if not spared or not train.weight_decay:
         return made
-    spared = _spared(network)
     return [part for group in made for part in _apart(group, spared)]
 
 

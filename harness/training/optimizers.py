@@ -136,12 +136,27 @@ def _capturable(group: dict[str, Any], is_capturing: bool) -> dict[str, bool]:
     return {"capturable": is_capturing} if "capturable" in group else {}
 
 
+def _begin_momenta(optimizer: Optimizer) -> None:
+    """Give parameters that join later a momentum of 0, which their first step makes the gradient.
+
+    PyTorch's fused kernel takes momenta of all parameters of a group, or of none.
+    """
+    state = optimizer.state
+    for group in optimizer.param_groups:
+        moving = [p for p in group["params"] if p.grad is not None] if group["momentum"] else []
+        new = [p for p in moving if state.get(p, {}).get("momentum_buffer") is None]
+        for parameter in new if len(new) < len(moving) else ():
+            state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 def _unwrapped(kind: type[Kind]) -> type[Kind]:
     """`kind` with its methods as they are written; its steps take no gradients."""
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in WRAPPED}
     bare: Callable[[Optimizer, None], None] = torch.no_grad()(inspect.unwrap(kind.step))
 
     def step(self: Optimizer, closure: None = None) -> None:
+        if isinstance(self, torch.optim.SGD):
+            _begin_momenta(self)
         with _rates_on_device(self):
             bare(self, closure)
 

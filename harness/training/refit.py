@@ -22,7 +22,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from harness.sweepfile.settings import Train
-from harness.training.schedules import make_schedule, watched
+from harness.training.schedules import ProbePhase, make_schedule, watched
 from headstart.errors import RunFolderError
 from headstart.records import trial_curve, trial_row
 from headstart.rows import TrialRow
@@ -39,19 +39,26 @@ class Replay:
         steps_per_epoch: of it.
         best_step: the step whose weights it kept: validation chose it, or it is the last.
         scores: validation loss and accuracy by step, of each evaluation.
+        probe: its first epochs, where they were a training of their own.
+        probe_l2: that validation chose, where its head was fitted.
     """
 
     settings: Train
     steps_per_epoch: int
     best_step: int
     scores: dict[int, tuple[float, float]]
+    probe: ProbePhase | None = None
+    probe_l2: float | None = None
 
     @classmethod
-    def of(cls, course: bytes, settings: Train, steps_per_epoch: int) -> Replay:
+    def of(
+        cls, course: bytes, settings: Train, steps_per_epoch: int, probe: ProbePhase | None = None
+    ) -> Replay:
         """From what `read_course` gives."""
         content = json.loads(course)
         scores = {step: (loss, accuracy) for step, loss, accuracy in content["scores"]}
-        return cls(settings, steps_per_epoch, content["best_step"], scores)
+        best_step, probe_l2 = content["best_step"], content["probe_l2"]
+        return cls(settings, steps_per_epoch, best_step, scores, probe, probe_l2)
 
     def n_steps(self, steps_per_epoch: int) -> int:
         """Steps of a refit that makes so many in an epoch: as many epochs, a begun step whole."""
@@ -75,7 +82,7 @@ class Replay:
         groups = [{"params": [torch.zeros(1)], "lr": lr} for lr in first]
         walker = SGD(groups, lr=first[0])
         n_steps = self.steps_per_epoch * self.settings.epochs
-        schedule = make_schedule(walker, self.settings, self.steps_per_epoch, n_steps)
+        schedule = make_schedule(walker, self.settings, self.steps_per_epoch, n_steps, self.probe)
         rates = []
         for step in range(max(1, self.best_step)):
             if isinstance(schedule, ReduceLROnPlateau) and step in self.scores:
@@ -103,7 +110,8 @@ def read_course(run: Path, trial_id: str) -> bytes:
     row = _refitted(run, trial_id)
     points = trial_curve(run, trial_id, row)
     scores = [(point.step, point.val_loss, point.val_accuracy) for point in points]
-    return json.dumps({"best_step": row.best_step, "scores": scores}).encode()
+    course = {"best_step": row.best_step, "scores": scores, "probe_l2": row.probe_l2}
+    return json.dumps(course).encode()
 
 
 def chosen_before(run: Path, trial_id: str) -> tuple[str, ...]:

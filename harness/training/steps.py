@@ -32,10 +32,12 @@ class Steps(ABC):
         ran_as: what a trial's row says of it.
         ranks: the processes that share each trial.
         notes: for the trial's record.
+        probe_l2: the L2 that was chosen, where a step fits the head.
     """
 
     ran_as: str
     notes: Sequence[str] = ()
+    probe_l2: float | None = None
     ranks: Ranks = ONE_RANK
 
     @abstractmethod

@@ -32,9 +32,11 @@ from harness.training.features import Front
 from harness.training.loop import Clock, Trainer, loss_function
 from harness.training.memory import images_at_once
 from harness.training.network import narrowed, prepare_network
+from harness.training.probe import ProbeSteps, settings_of_fit
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.refit import Replay, chosen_before, read_course
 from harness.training.saving import WeightFiles
+from harness.training.schedules import ProbePhase, probe_phase
 from harness.training.score import Score
 from harness.training.steps import SOLO, Steps
 from harness.training.surgery import largest, relative_gradients
@@ -43,9 +45,11 @@ from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
 from headstart.digests import check_digest, digest_of, digest_of_file, image_keys
+from headstart.errors import InputError
 from headstart.files import atomic_file
 from headstart.rows import TRAINED_ON, EvaluationRow, TrialRow
 from models.forms import Surgical
+from models.linear_head import linear_head
 from models.lora import merged
 from models.own_split import reason_against_split
 
@@ -75,6 +79,7 @@ class Record:
     watched: float = math.inf  # early stopping: the value to beat, smaller is better
     n_since: int = 0  # early stopping: evaluations since it was beaten
     checkpoints: list[str] = field(default_factory=list)
+    probe_l2: float | None = None  # that was chosen, where the head was fitted
 
     def as_state(self) -> dict[str, object]:
         """Plain values; the weights are the record's own (`asdict` would copy them on a GPU)."""
@@ -160,9 +165,14 @@ class Trial:
         split = split if spec.is_tested else split.without_test()
         self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
         self.settings = self.settings.for_images(len(split.train))
+        tuning, probe = spec.condition.tuning, probe_phase(spec.condition)
+        if tuning.is_fitted:
+            self.settings = settings_of_fit(self.settings, len(dataset.labels))
+        if tuning.head_first and (too_long := tuning.head_first.against(self.settings.epochs)):
+            raise InputError(f"fine_tune: {too_long}")
         replay = None
         if spec.refits:
-            replay, split = self._replay(len(split.train)), split.in_one_part()
+            replay, split = self._replay(len(split.train), probe), split.in_one_part()
         self.notes = [*spec.data.notes, *split.notes, *context.notes]
         prepared = prepare_network(spec, self.folder.path.parent, self.device)
         self.nondeterministic = refused_operations(
@@ -172,6 +182,7 @@ class Trial:
             allow_refused_operations()
         self.prepared = self.steps.fitted(spec, prepared)
         self.network = self.prepared.network
+        head = self._fitted_head() if tuning.is_fitted else None
         # The first rank computes the tables of features, which the others then open.
         with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
             front, reason = None, reason_against(spec.condition)
@@ -208,7 +219,12 @@ class Trial:
             weights_of_classes(
                 self.settings.class_weights, self.parts.train.labels, spec.data.class_names
             ),
+            self.prepared.pull,
+            probe,
         )
+        if head is not None:
+            l2 = replay.probe_l2 if replay else None
+            self.steps = ProbeSteps(head, self.parts.validation, l2, self.ranks)
 
     def _choose_layers(self, tuning: Surgical) -> tuple[str, ...]:
         """The layer groups that train beside the head: chosen once, and kept in the states.
@@ -229,22 +245,35 @@ class Trial:
         text = self.ranks.bytes_of_first(json.dumps(chosen).encode())
         return tuple(json.loads(text))
 
-    def _replay(self, n_train: int) -> Replay:
+    def _fitted_head(self) -> nn.Linear:
+        """The linear layer that a probe fits."""
+        network, groups = self.prepared.network, self.prepared.groups
+        name = self.spec.condition.model.shown
+        layer = network.get_submodule(linear_head(name, network, groups, self._noise()))
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def _noise(self) -> Tensor:
+        """Two images of noise, as the network takes them."""
+        shape = (2, self.spec.data.channels, *self.spec.data.image_size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+
+    def _replay(self, n_train: int, probe: ProbePhase | None) -> Replay:
         """What this refit repeats; the first rank reads it for all.
 
         Args:
             n_train: training images of the trial that it refits.
+            probe: its first epochs, where they are a training of their own.
         """
         run = self.folder.path.parents[1]
         course = read_course(run, self.spec.refits) if self.ranks.is_first else b""
         course = self.ranks.bytes_of_first(course)
-        return Replay.of(course, self.settings, math.ceil(n_train / self.settings.batch_size))
+        steps_per_epoch = math.ceil(n_train / self.settings.batch_size)
+        return Replay.of(course, self.settings, steps_per_epoch, probe)
 
     def _against_cut(self) -> str | None:
         """Why the frozen front of a network of the user's own is computed in every step."""
-        shape = (2, self.spec.data.channels, *self.spec.data.image_size)
-        images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
-        prepared = self.prepared
+        prepared, images = self.prepared, self._noise()
         reason = reason_against_split(prepared.network, prepared.groups, prepared.n_frozen, images)
         if reason is not None:
             self.notes.append(f"what is frozen is computed in every step: {reason}")
@@ -294,6 +323,7 @@ class Trial:
         """Steps until a pause is due; on the clock."""
         with self.clock.timing("train", self.device):
             self.steps.make([self.trainer], self.is_pause_due, self.wants_pause)
+        self.record.probe_l2 = self.steps.probe_l2
 
     def wants_pause(self) -> bool:
         """Whether this process was asked to stop, or a state is due."""
@@ -606,6 +636,7 @@ class Trial:
             **self._of_best_step(),
             test_balanced_accuracy=test.balanced_accuracy if test else None,
             test_macro_f1=test.macro_f1 if test else None,
+            probe_l2=record.probe_l2,
         )
 
     def _of_best_step(self) -> dict[str, Any]:

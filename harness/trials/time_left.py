@@ -154,6 +154,8 @@ def planned_steps(trial: TrialSpec) -> int:
     """Training steps that the plan foresees; 0 where it does not know the number of images."""
     if not trial.data.n_train or trial.condition.fine_tune == "none":
         return 0
+    if trial.condition.tuning.is_fitted:  # its fit counts as one
+        return 1
     train = trial.condition.train.for_images(trial.data.n_train)
     return math.ceil(trial.data.n_train / train.batch_size) * train.epochs
 

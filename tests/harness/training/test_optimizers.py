@@ -51,6 +51,31 @@ def test_each_is_torchs_own_also_after_a_state_was_loaded(name):
     assert not any(p.grad_fn for p in ours.parameters())
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_what_joins_later_begins_as_torchs_plain_sgd_lets_it_begin(momentum):
+    torch.manual_seed(0)
+    ours = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3))
+    theirs = copy.deepcopy(ours)
+    settings = Train(optimizer="sgd", learning_rate=0.1, momentum=momentum)
+    ours[0].requires_grad_(False)
+    theirs[0].requires_grad_(False)
+    optimizers = (
+        make_optimizer([{"params": list(ours.parameters())}], settings),
+        torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=momentum, foreach=False),
+    )
+    for step in range(4):
+        if step == 2:
+            ours.requires_grad_(True)
+            theirs.requires_grad_(True)
+        x = torch.randn(8, 5)
+        for network, its in zip((ours, theirs), optimizers, strict=True):
+            its.zero_grad()
+            network(x).square().mean().backward()
+            its.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
 @pytest.mark.parametrize("name", ["lion", "lamb", "muon"])
 def test_timms_are_timms_own_also_after_a_state_was_loaded(name):
     optim = pytest.importorskip("timm.optim")
