@@ -39,6 +39,8 @@ class Shaped(NamedTuple):
     was_inverted: bool
 
 
+TO_SKIP = "set on_damaged: skip"  # how damaged files are left out, in a sweep file
+
 Shape = Callable[[np.ndarray], "np.ndarray | Shaped"]
 """From uint8 (H, W) or (H, W, 3) to an array of one shape for all."""
 
@@ -59,7 +61,7 @@ class Decoding:
     on_damaged: OnDamaged = "refuse"
     as_gray: bool = False
     value_range: ValueRange | None = None
-    to_skip: str = "set on_damaged: skip"
+    to_skip: str = TO_SKIP
 
 
 @dataclass
@@ -89,6 +91,7 @@ def decode_files(
     *,
     as_gray: bool = False,
     value_range: ValueRange | None = None,
+    to_skip: str = TO_SKIP,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Decode `names` into memory; arguments as of `Decoding`.
 
@@ -100,7 +103,7 @@ def decode_files(
         MissingPackageError: a kind of file whose reader is not installed.
     """
     images, outcome = decode_into_memory(
-        tree, names, Decoding(shape, on_damaged, as_gray, value_range)
+        tree, names, Decoding(shape, on_damaged, as_gray, value_range, to_skip)
     )
     return images, outcome.good, outcome.notes
 

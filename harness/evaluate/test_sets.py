@@ -25,7 +25,7 @@ from datasets.files.peek import first_names, has_images
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.given import Given, read_given, read_settings
 from datasets.images.bit_depth import ValueRange
-from datasets.images.blocks import decode_files
+from datasets.images.blocks import TO_SKIP, decode_files
 from datasets.images.image_set import ImageOptions, has_bright_border, shape_image
 from datasets.labels.offered import column_of_images
 from datasets.layout.layout import read_layout
@@ -37,6 +37,8 @@ from harness.evaluate.options import TestPart
 from harness.sweepfile.settings import DataChoice
 from headstart.errors import DataError, InputError
 from headstart.own_code import is_reference, shown
+
+SKIP_FLAG = "give --skip-damaged"  # how damaged files are left out, of `evaluate` and `predict`
 
 
 @dataclass(frozen=True)
@@ -262,13 +264,16 @@ def _loaded(
     own_range = prepare.value_range if _are_files(given) else prepare.array_range
     if own_range is not None and "value_range" in fields:
         options.setdefault("value_range", own_range)
-    dataset = datasets.load_dataset(
-        name,
-        options,
-        data_dir=data_dir,
-        channels=1 if prepare.as_gray else None,
-        prepare=prepare.shape,
-    )
+    try:
+        dataset = datasets.load_dataset(
+            name,
+            options,
+            data_dir=data_dir,
+            channels=1 if prepare.as_gray else None,
+            prepare=prepare.shape,
+        )
+    except DataError as err:
+        raise DataError(str(err).replace(TO_SKIP, SKIP_FLAG)) from err
     are_prepared = dataset.survey is not None  # image files, which `prepare.shape` has seen
     return dataset, dataset.images if are_prepared else prepare.stack(dataset.images)
 
@@ -317,6 +322,7 @@ def _of_tree(
             on_damaged,
             as_gray=prepare.as_gray,
             value_range=prepare.value_range,
+            to_skip=SKIP_FLAG,
         )
     images = np.ascontiguousarray(decoded.transpose(0, 3, 1, 2))
     kept = tuple(name for name, is_good in zip(files, good, strict=True) if is_good)

@@ -26,6 +26,7 @@ from datasets.locations import cache_folder
 from harness.sweepfile.settings import Train
 from harness.training.machine import CPU_PART, EVALUATION_BATCH, MOST_PIXELS
 from harness.trials.spec import Plan, TrialSpec
+from headstart.cli import few
 from headstart.digests import digest_of
 from headstart.errors import EngineError, HeadstartError
 from headstart.files import make_folder, read_mapping, write_json
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 90  # of a tensor in a file of weights
 FLOAT = 4  # bytes of a number
+LARGE_HEAD = 0.5  # share of a network's weights from which on a head is worth a line
 RECORD_BYTES = 65  # of one that a file of differences leaves out
 MOMENTS = {"adam": 2, "adamw": 2, "lion": 1}  # numbers of an optimizer's state for each weight
 
@@ -43,14 +45,15 @@ MOMENTS = {"adam": 2, "adamw": 2, "lion": 1}  # numbers of an optimizer's state 
 @dataclass(frozen=True)
 class NetworkBytes:
     """Bytes of a network's tensors; `trained`: of those that training may change, statistics of
-    batch norm included; `parameters`: of what the optimizer moves; `added`: of what of this is in
-    states and in no file of weights, as LoRA's matrices; `activations`: of what one image leaves
-    for the way back; `widest`: of what goes into and comes out of its widest layer for one image;
-    both 0 where that is not known."""
+    batch norm included; `head`: of the weights of its last layer group; `parameters`: of what the
+    optimizer moves; `added`: of what of this is in states and in no file of weights, as LoRA's
+    matrices; `activations`: of what one image leaves for the way back; `widest`: of what goes into
+    and comes out of its widest layer for one image; both 0 where that is not known."""
 
     whole: int
     trained: int
     parameters: int
+    head: int
     n_tensors: int
     n_trained: int
     added: int
@@ -68,6 +71,7 @@ class TrialBytes:
         state: of the state that it saves while it runs; for a moment there are two.
         step: of its network, its gradients, its best weights and one batch, an estimate.
         network: of its network alone.
+        head: of the weights of its head.
     """
 
     weights: int
@@ -75,6 +79,7 @@ class TrialBytes:
     state: int
     step: int
     network: int
+    head: int
 
 
 def bytes_of_plan(
@@ -116,7 +121,9 @@ def describe(plan: Plan) -> Iterator[str]:
     """One line: bytes of all weights, of a file, and of a state."""
     if not plan.trials:
         return
-    trials = bytes_of_plan(plan).values()
+    by_id = bytes_of_plan(plan)
+    yield from _large_heads(plan, by_id)
+    trials = by_id.values()
     total = sum(trial.weights for trial in trials)
     largest, state = max(t.file for t in trials), max(t.state for t in trials)
     save = plan.sweep.save
@@ -130,6 +137,19 @@ def describe(plan: Plan) -> Iterator[str]:
         f"file has {shown_bytes(largest)} at most); the state of a trial that runs: "
         f"{shown_bytes(state)} at most, twice while it is replaced."
     )
+
+
+def _large_heads(plan: Plan, by_id: Mapping[str, TrialBytes]) -> Iterator[str]:
+    """A line for the arms that start from weights, and whose head holds most of these."""
+    shares: dict[str, list[str]] = {}
+    for (stage, name), (trial, *_) in plan.by_arm.items():
+        sizes = by_id[trial.id]
+        if stage == "arm" and trial.condition.start.kind != "random" \
+                and sizes.head > LARGE_HEAD * sizes.network:  # fmt: skip
+            shares.setdefault(f"{sizes.head / sizes.network:.0%}", []).append(name)
+    for share, names in shares.items():
+        yield (f"{few(names)}: the head holds {share} of the network's weights, and a new head "
+               "takes them all anew; python -m models.describe shows the layer groups")  # fmt: skip
 
 
 def shown_bytes(n: int) -> str:
@@ -157,7 +177,8 @@ def _trial_bytes(
     n_files = (has_best and trial.is_tested) + save.last + epochs // (save.every or epochs + 1)
     whole = sizes.whole + sizes.added
     state = (2 if train.ema is None else 3) * whole + _moments(train) * sizes.parameters
-    return TrialBytes(n_files * file, file, state, _step_bytes(trial, sizes, on_card), whole)
+    step = _step_bytes(trial, sizes, on_card)
+    return TrialBytes(n_files * file, file, state, step, whole, sizes.head)
 
 
 def _step_bytes(trial: TrialSpec, sizes: NetworkBytes, on_card: bool) -> int:
@@ -189,8 +210,9 @@ def _moments(train: Train) -> int:
 def _key(trial: TrialSpec) -> str:
     """All that decides the sizes of a network and what of it trains."""
     data, condition = trial.data, trial.condition
+    again = condition.train.gradient_checkpointing
     what = (condition.model.hashed(), condition.fine_tune, len(data.class_names),
-            data.image_size, data.channels)  # fmt: skip
+            data.image_size, data.channels, *(["computed again"] if again else []))  # fmt: skip
     return repr((what, version("torch"), _digest_of_networks()))
 
 
@@ -267,10 +289,12 @@ def _answer(pipe: Connection, trials: Sequence[TrialSpec]) -> None:
 
 
 def _measured(trial: TrialSpec) -> NetworkBytes:
+    from harness.training.checkpointing import blocks_of
     from harness.training.network import build_frozen  # torch: only for what was not seen before
     from models.lora import is_added, merged, plain_name
 
     network, groups, _ = build_frozen(trial)
+    blocks = blocks_of(network, groups) if trial.condition.train.gradient_checkpointing else []
     state = merged(network)
     parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
     moved = {plain_name(name) for name in parameters}
@@ -282,15 +306,24 @@ def _measured(trial: TrialSpec) -> NetworkBytes:
         whole=sum(bytes_by_name.values()),
         trained=sum(n for name, n in bytes_by_name.items() if name in moved),
         parameters=sum(parameter.nbytes for parameter in parameters.values()),
+        head=sum(
+            network.get_parameter(name).nbytes
+            for name in groups[-1].parameters
+            if not is_added(name)
+        ),
         n_tensors=len(state),
         n_trained=sum(name in moved for name in state),
         added=sum(parameter.nbytes for name, parameter in parameters.items() if is_added(name)),
-        **_by_image(network, trial.data.channels, trial.data.image_size),
+        **_by_image(network, trial.data.channels, trial.data.image_size, blocks),
     )
 
 
-def _by_image(network: nn.Module, channels: int, image_size: tuple[int, int]) -> dict[str, int]:
+def _by_image(
+    network: nn.Module, channels: int, image_size: tuple[int, int], blocks: Sequence[nn.Module]
+) -> dict[str, int]:
     """`activations` and `widest`, of a pass over two images.
+
+    Of `blocks`, which are computed again, the inputs and the largest one's own are counted.
 
     It computes: on the device `meta` PyTorch imports its compiler, which leaves a folder behind.
     """
@@ -298,10 +331,26 @@ def _by_image(network: nn.Module, channels: int, image_size: tuple[int, int]) ->
 
     held: dict[int, torch.Tensor] = {}
     widths = [0]
+    inside: list[dict[int, torch.Tensor]] = []  # of the block that computes; empty between them
+    largest = [0]
+
+    own = {value.untyped_storage()._cdata for value in (*network.parameters(), *network.buffers())}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        held[tensor.untyped_storage()._cdata] = tensor
+        key = tensor.untyped_storage()._cdata
+        if key not in own:
+            (inside[-1] if inside else held)[key] = tensor
         return tensor
+
+    def enter(*_: object) -> None:
+        inside.append({})
+
+    def leave(_: nn.Module, given: tuple[object, ...], made: object) -> None:
+        tensors = inside.pop().values()
+        largest.append(sum(tensor.untyped_storage().nbytes() for tensor in tensors))
+        for tensor in given if tensors else ():
+            if isinstance(tensor, torch.Tensor):
+                keep(tensor)
 
     def see(_: nn.Module, given: tuple[object, ...], made: object) -> None:
         tensors = [value for value in (*given, made) if isinstance(value, torch.Tensor)]
@@ -312,6 +361,9 @@ def _by_image(network: nn.Module, channels: int, image_size: tuple[int, int]) ->
         for layer in network.modules():
             if not any(layer.children()):
                 layer.register_forward_hook(see)
+        for block in blocks:
+            block.register_forward_pre_hook(enter)
+            block.register_forward_hook(leave)
         images = torch.zeros(2, channels, *image_size)
         with (
             torch.random.fork_rng([]),
@@ -320,7 +372,6 @@ def _by_image(network: nn.Module, channels: int, image_size: tuple[int, int]) ->
             network(images)
     except Exception:  # a network of the user's own may take other images
         return {"activations": 0, "widest": 0}
-    own = {value.untyped_storage()._cdata for value in (*network.parameters(), *network.buffers())}
-    storages = [tensor.untyped_storage() for key, tensor in held.items() if key not in own]
-    n_bytes = sum(storage.nbytes() for storage in storages)
+    storages = [tensor.untyped_storage() for tensor in held.values()]
+    n_bytes = sum(storage.nbytes() for storage in storages) + max(largest)
     return {"activations": n_bytes // 2, "widest": max(widths) // 2}

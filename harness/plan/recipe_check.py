@@ -30,6 +30,9 @@ def check_recipes(plan: Plan) -> None:
                 "installed: pip install timm"
             )
         _check_warm_up(where, spec)
+        if train.gradient_checkpointing and spec.condition.model.code:
+            raise InputError(f"{where}.gradient_checkpointing: what code of your own does when it "
+                             "is computed twice is not known: leave it out")  # fmt: skip
         for name in train.augment.of_colours_alone if spec.data.channels == 1 else ():
             raise InputError(f"{where}.augment.{name}: the network is given gray images "
                              "(channels: 1), which have no colours: leave it out")  # fmt: skip

@@ -29,7 +29,7 @@ from datasets.files.trees import Tree, is_archive, open_tree, tree_of_files
 from datasets.images.blocks import Decoding, decode_each_block, outcome_of
 from datasets.images.decode import OnDamaged
 from datasets.locations import check_plain, expanded
-from harness.evaluate.test_sets import Preparation
+from harness.evaluate.test_sets import SKIP_FLAG, Preparation
 from headstart.errors import DataError
 
 CHUNK_BYTES = 256 << 20  # of images that the networks are shown at once
@@ -96,9 +96,7 @@ def chunks(
     Raises:
         DataError: a damaged picture, or all of them; samples of 16 bits that are all nearly black.
     """
-    how = Decoding(
-        prepare.shape, on_damaged, prepare.as_gray, prepare.value_range, "give --skip-damaged"
-    )
+    how = Decoding(prepare.shape, on_damaged, prepare.as_gray, prepare.value_range, SKIP_FLAG)
     records: list[Any] = []
     chunk, n_done = Chunk(), 0
     for stack, record in decode_each_block(pictures.tree, pictures.names, how):

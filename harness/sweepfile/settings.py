@@ -175,7 +175,8 @@ class EarlyStopping(Frozen):
 
 
 class Train(Frozen):
-    """How a network is trained. Every key here decides the result, so it is in a trial's id."""
+    """How a network is trained. Every key here decides the result, so it is in a trial's id; but
+    `gradient_checkpointing`, which changes no bit."""
 
     optimizer: Optimizer = key("What turns gradients into steps: `adam`, `adamw`, `sgd`; `lion`, "
         "`lamb`, `muon` as timm has them (`pip install timm`); or a class of your own, as "
@@ -212,6 +213,9 @@ class Train(Frozen):
     accumulate: PositiveInt = key("A batch is computed in so many parts, one after another, whose "
         "gradients are added: for want of memory. `batch_size` stays the whole.", 1, example=4,
         unit="parts of a batch")  # fmt: skip
+    gradient_checkpointing: bool = key("For want of memory: each block of the network keeps its "
+        "inputs alone, and is computed again on the way back. It changes no bit, so it is not in a "
+        "trial's id.", False, example=True)  # fmt: skip
     sampling: Literal["each_once", "balanced"] = key("`each_once`: an epoch shows every training "
         "image once, in random order; `balanced`: as many images, drawn with replacement, of each "
         "class equally often.", "each_once", example="balanced")  # fmt: skip
@@ -356,6 +360,9 @@ class Train(Frozen):
             return f"train.{name} mixes images of a batch, which only a trial by itself does"
         if self.accumulate > 1:
             return "train.accumulate computes a batch in parts, which only a trial by itself does"
+        if self.gradient_checkpointing:
+            return ("train.gradient_checkpointing computes blocks again, which only a trial by "
+                    "itself does")  # fmt: skip
         if self.ema is not None:
             return "train.ema keeps an average of the weights, which only a trial by itself does"
         if self.pull_to_start:
@@ -367,6 +374,7 @@ class Train(Frozen):
     def hashed(self) -> dict[str, Any]:
         """What the id of a trial is computed from: defaults stay out, and where code lies."""
         content = self.model_dump(mode="json", exclude_defaults=True)
+        content.pop("gradient_checkpointing", None)
         for part in OWN_PARTS:
             if content.get(f"{part}_code"):
                 content[part] = object_of(content[part])
@@ -384,6 +392,11 @@ class Train(Frozen):
             return (
                 f"train.{name} mixes images of a whole batch, of which each of {n} workers has a "
                 "part; give resources.workers: 1"
+            )
+        if n > 1 and self.gradient_checkpointing:
+            return (
+                "train.gradient_checkpointing computes blocks again while gradients are summed, "
+                f"which {n} workers cannot do at once; give resources.workers: 1"
             )
         if self.batch_norm_parts in (1, n):
             return None

@@ -26,6 +26,7 @@ from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.runfolder.nvidia import driver, mps_runs
 from harness.training.arrays import Part, Parts, copy_all
 from harness.training.balance import weights_of_classes
+from harness.training.checkpointing import use_checkpoints
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
@@ -195,6 +196,8 @@ class Trial:
                     context.should_stop if self.ranks.n == 1 else lambda: False,
                 )  # fmt: skip
         self.trained: nn.Module = front.tail if front else self.network
+        if self.settings.gradient_checkpointing:
+            self._use_checkpoints(front)
         parts = front.parts if front else context.images.parts(dataset, split, self.device)
         self.parts: Parts = self._watched(parts)
         self.chosen_layers: tuple[str, ...] = ()
@@ -278,6 +281,14 @@ class Trial:
         if reason is not None:
             self.notes.append(f"what is frozen is computed in every step: {reason}")
         return reason
+
+    def _use_checkpoints(self, front: Front | None) -> None:
+        if front is None:
+            name = self.spec.condition.model.shown
+            use_checkpoints(name, self.network, self.prepared.groups)
+        else:
+            self.notes.append("train.gradient_checkpointing: what trains behind a frozen front "
+                              "that is computed once is not computed again")  # fmt: skip
 
     def _watched(self, parts: Parts) -> Parts:
         """The parts, validation with its right labels where the sweep asks for them."""

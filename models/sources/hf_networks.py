@@ -75,8 +75,9 @@ class HfNetwork:
         except ModelError:
             raise
         except Exception as err:  # transformers' classes say of wrong numbers what they like
-            text = (str(err).strip() or type(err).__name__).splitlines()[0]
-            raise ModelError(f"{self.name}: cannot be built: {text}") from err
+            lines = (str(err).strip() or type(err).__name__).splitlines()
+            text = " ".join(line.strip() for line in lines[:2])  # of some the reason stands second
+            raise ModelError(f"{self.name}: cannot be built: {text[:300]}") from err
         return made.float()
 
     def _given(self, options: HfOptions, config: Mapping[str, Any]) -> Given:

@@ -404,3 +404,11 @@ def test_hostile_numbers_of_a_folder_are_refused_at_once(
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(PROCESSOR | processor))
     with pytest.raises(ModelError, match=message):
         model_info(f"hf/{tmp_path}", {})
+
+
+def test_a_configuration_with_wrong_numbers_says_the_reason(vit, tmp_path):
+    content = json.loads((vit / "config.json").read_text()) | {"hidden_size": "abc"}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    with pytest.raises(ModelError, match=r"cannot be built: .*hidden_size.*(int|str)"):
+        build(f"hf/{tmp_path}", side=16)

@@ -208,3 +208,16 @@ def test_what_cannot_be_read_is_one_line(tmp_path, on, arguments, says):
     with pytest.raises(InputError, match=says) as caught:
         read_test_set(on, DIGITS, AS_IT_IS, **arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [[], ["classes_at=1"]])
+def test_a_damaged_file_names_the_flag_of_the_command(tmp_path, options):
+    for label in "01":
+        (tmp_path / "set" / label).mkdir(parents=True)
+        Image.new("L", (4, 4), 90).save(tmp_path / "set" / label / "a.png")
+    whole = (tmp_path / "set" / "1" / "a.png").read_bytes()
+    (tmp_path / "set" / "1" / "b.png").write_bytes(whole[: len(whole) // 2])
+    prepare = preparation(DataChoice(name="folder", path="y"), (4, 4), 1)
+    with pytest.raises(DataError, match=r"b\.png.*give --skip-damaged") as err:
+        read_test_set(str(tmp_path / "set"), DIGITS, prepare, pairs=options)
+    assert "on_damaged" not in str(err.value)

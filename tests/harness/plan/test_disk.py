@@ -74,6 +74,32 @@ def test_the_line(tmp_path, monkeypatch):
     assert list(disk.describe(plan)) == [line]
 
 
+def test_a_head_that_holds_most_weights_is_a_line_for_arms_that_start_from_some(
+    tmp_path, monkeypatch
+):
+    plan = planned(tmp_path)
+    head = next(iter(disk.bytes_of_plan(plan).values())).head
+    assert head == 4 * (100 * 10 + 10)  # the last layer, from `dense` to the classes
+    monkeypatch.setattr(disk, "LARGE_HEAD", 0.0)
+    line, _ = disk.describe(plan)
+    assert line.startswith("all, last: the head holds 3% of the network's weights")
+
+
+def test_blocks_that_are_computed_again_take_less_memory_in_a_step(tmp_path):
+    steps = []
+    for flag in ("false", "true"):
+        text = SWEEP.replace("{name: midas_cnn, width: 8, dense: 100}", "{name: resnet18}")
+        (tmp_path / "sweep.yaml").write_text(
+            text.replace("epochs: 2}", f"epochs: 2, gradient_checkpointing: {flag}}}", 1)
+        )
+        plan = make_plan(load_sweep(tmp_path / "sweep.yaml", None, ()), DataCatalogue())
+        steps.append({id: sizes.step for id, sizes in disk.bytes_of_plan(plan).items()})
+    assert steps[0].keys() == steps[1].keys()  # it is not in the id
+    saved = [steps[0][id] - steps[1][id] for id in steps[0]]  # the arm `last` keeps none
+    assert min(saved) >= 0
+    assert sum(each > 0 for each in saved) == 3
+
+
 @pytest.mark.parametrize(
     ("n", "text"),
     [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (999_999, "1 MB"), (2_967_072, "2.97 MB"),
