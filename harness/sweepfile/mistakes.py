@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from harness.sweepfile.settings import ByName, Seeds
+from harness.sweepfile.settings import KINDS, AlsoTest, ByName, Seeds
 from headstart.errors import InputError, did_you_mean
 from headstart.output import on_one_line
 from headstart.yaml12 import Node, Where
@@ -137,8 +137,11 @@ def _keys_beside(model: type[BaseModel], path: Sequence[int | str], given: Any) 
     beside: list[str] = []
     for key in path[:-1]:
         beside = []
+        if key in KINDS:  # a branch of a union, and no key of the file
+            model = KINDS[str(key)]
+            continue
         if key == "options" and issubclass(model, ByName):
-            beside = ["name", *model.split_keys]
+            beside = ["name", *model.split_keys, *(("part", "label") * (model is AlsoTest))]
             model = _options_of(model, given)
             continue
         if isinstance(given, Mapping):

@@ -134,7 +134,15 @@ def read_sweep(
         data_at=conditions.data_at,
         searches=searches,
         labels=labels,
+        also_at=tuple(_places(root.get("also_test"))),
     )
+
+
+def _places(sets: Node | None) -> Iterator[str]:
+    """The line and key of each further test set."""
+    for item in sets.value if sets is not None and isinstance(sets.value, list) else ():
+        at = item.get("path") or item
+        yield f"{at.where}: {at.path}"
 
 
 def _missing(conditions: Conditions, why_missing: WhyMissing) -> list[str]:

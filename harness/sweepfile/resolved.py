@@ -49,6 +49,7 @@ def resolved_yaml(sweep: Sweep) -> str:
         **({"decompose": sweep.decompose} if sweep.decompose else {}),
         **({"refit": True} if sweep.refit else {}),
         "compare": [_plain(pair) for pair in sweep.compare],
+        **({"also_test": [each.written() for each in sweep.also_test]} if sweep.also_test else {}),
         **{key: _plain(getattr(sweep, key)) for key in ("measure", "resources", "save")},
         "track": list(sweep.track),
         "deliver": _plain(sweep.deliver),

@@ -19,6 +19,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -26,6 +27,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
+    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -36,6 +38,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 import datasets
 import models
 from datasets.augment_settings import Augment
+from datasets.image_corruptions import CorruptionName
 from datasets.locations import expanded
 from datasets.split import SplitSettings
 from harness.seeds import AXES
@@ -952,6 +955,111 @@ Axes = Annotated[
 ]
 
 
+# -- further test sets -----------------------------------------------------------------------
+
+MOST_ALSO_TESTS = 100
+TestPart = Literal["train", "validation", "test", "all"]
+
+
+class AlsoTest(ByName):
+    """A data set that finished networks are scored on once, beside their own test images."""
+
+    options_model = datasets.options_model
+    own_keys = ("name", "part", "label")
+
+    options: SerializeAsAny[datasets.DatasetOptions]
+    part: TestPart | None = None  # None: the test part, and all where the set has no parts
+    label: Text | None = None
+    optional: ClassVar[bool] = False  # nothing stands in for a test set
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _is_of_catalogue(cls, name: object) -> object:
+        if isinstance(name, str) and is_reference(name):
+            raise ValueError("is code of your own, which harness.evaluate --on scores, and not a "
+                             "sweep")  # fmt: skip
+        return name
+
+    @property
+    def called(self) -> str:
+        """For people, and in the table of scores."""
+        path = getattr(self.options, "path", None)
+        return self.label or f"{self.shown} {PurePath(path).name if path else ''}".strip()
+
+    def written(self) -> dict[str, object]:
+        """As a sweep file writes it: what the file leaves out follows the networks' own data."""
+        options = self.options.model_dump(mode="json", exclude_unset=True)
+        beside = {"part": self.part, "label": self.label}
+        return {"name": self.name, **{k: v for k, v in beside.items() if v}, **options}
+
+
+class Corrupted(Frozen):
+    """The arms' own test images, made worse."""
+
+    corrupted: dict[CorruptionName, Annotated[int, Field(ge=1, le=5)]] = key("Which corruption of "
+        "Hendrycks and Dietterich (2019), and its strength from 1 to 5; one for each item of the "
+        "list.", example={"blur": 3})  # fmt: skip
+
+    @field_validator("corrupted")
+    @classmethod
+    def _is_one(cls, given: dict[CorruptionName, int]) -> dict[CorruptionName, int]:
+        if len(given) != 1:
+            raise ValueError("names one corruption with its strength; another item of the list "
+                             "names another one")  # fmt: skip
+        return given
+
+    @property
+    def corruption(self) -> CorruptionName:
+        return next(iter(self.corrupted))
+
+    @property
+    def strength(self) -> int:
+        return self.corrupted[self.corruption]
+
+    @property
+    def called(self) -> str:
+        """`blur 3`, for people and in the table of scores."""
+        return f"{self.corruption.replace('_', ' ')} {self.strength}"
+
+    def written(self) -> dict[str, object]:
+        """As a sweep file writes it."""
+        return {"corrupted": dict(self.corrupted)}
+
+
+KINDS: dict[str, type[BaseModel]] = {"a set": AlsoTest, "made worse": Corrupted}
+
+
+def _kind_of(given: object) -> str:
+    is_corrupted = isinstance(given, Mapping) and "corrupted" in given
+    return "made worse" if is_corrupted or isinstance(given, Corrupted) else "a set"
+
+
+def _named(given: object) -> object:
+    return {"name": given} if isinstance(given, str) else given
+
+
+def _called_apart(given: tuple[AlsoTest | Corrupted, ...]) -> tuple[AlsoTest | Corrupted, ...]:
+    names = [each.called for each in given]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(f"has {twice[0]!r} twice; give each a `label` of its own")
+    return given
+
+
+AlsoTests = Annotated[
+    tuple[
+        Annotated[
+            Annotated[AlsoTest, Tag("a set")] | Annotated[Corrupted, Tag("made worse")],
+            Discriminator(_kind_of),
+            BeforeValidator(_named),
+        ],
+        ...,
+    ],
+    AsTuple,
+    Field(max_length=MOST_ALSO_TESTS),
+    AfterValidator(_called_apart),
+]
+
+
 class Frame(Frozen):
     """What a sweep file says but for its conditions, their grid and their searches."""
 
@@ -987,6 +1095,10 @@ class Frame(Frozen):
         example=[{"treatment": "pretrained", "control": "scratch"}])  # fmt: skip
     measure: Measure = key("What the analysis asks of the records.", Measure(),
         example={"targets": [0.9, 0.95]})  # fmt: skip
+    also_test: AlsoTests = key("Further test sets, on which the chosen weights of each arm are "
+        "scored once, at the end: data sets, and the arms' own test images made worse. No trial "
+        "and no search sees them, and adding one to a finished run trains nothing.", (),
+        example=[{"name": "optdigits", "part": "all"}, {"corrupted": {"blur": 3}}])  # fmt: skip
     resources: Resources = key("What one worker gets, and how much it takes on.", Resources(),
         example={"gpus": 0.25})  # fmt: skip
     save: Save = key("Which weights are kept.", Save(), example={"last": True})
@@ -1014,6 +1126,7 @@ class Sweep(Frame):
     labels: dict[str, str] = Field(default_factory=dict)  # of the arms that have one, by full name
     starts_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # in the file
     data_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # the same
+    also_at: tuple[str, ...] = Field(default=(), exclude=True, repr=False)  # of each `also_test`
 
     def shown(self, arm: str) -> str:
         """What people read in place of an arm's full name: its label, where it has one."""
@@ -1024,5 +1137,5 @@ class Sweep(Frame):
         return isinstance(other, Sweep) and self._asked() == other._asked()
 
     def _asked(self) -> dict[str, object]:
-        lines = ("starts_at", "data_at")
+        lines = ("starts_at", "data_at", "also_at")
         return {name: value for name, value in self.__dict__.items() if name not in lines}
