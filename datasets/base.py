@@ -22,6 +22,7 @@ from headstart.output import is_text
 from headstart.settings import key
 
 PART_NAMES = ("train", "validation", "test")
+TestPart = Literal["train", "validation", "test", "all"]  # which images of a set are a test
 Preprocess = Literal["resize", "mnist_style", "centred", "sized", "centre_crop"]
 PHOTOGRAPHIC = ("resize", "centre_crop")  # that look for no ink
 

@@ -151,12 +151,12 @@ def _brightness(image: Image, strength: int, _: np.random.Generator) -> Image:
     value = image.max(axis=2, keepdims=True)
     raised = np.clip(value + np.float32(_of(image, "brightness", strength)), 0, 1)
     share = np.divide(image, value, out=np.ones_like(image), where=value > 0)
-    return share * raised
+    return np.asarray(share * raised)
 
 
 def _contrast(image: Image, strength: int, _: np.random.Generator) -> Image:
     mean = image.mean(axis=(0, 1), keepdims=True)
-    return (image - mean) * np.float32(_of(image, "contrast", strength)) + mean
+    return np.asarray((image - mean) * np.float32(_of(image, "contrast", strength)) + mean)
 
 
 def _pixelate(image: Image, strength: int, _: np.random.Generator) -> Image:
@@ -175,7 +175,7 @@ def _jpeg(image: Image, strength: int, _: np.random.Generator) -> Image:
 
     quality = int(_of(image, "jpeg", strength))
     pixels = np.rint(255 * image).astype(np.uint8)[..., ::-1]  # OpenCV has blue first
-    _, content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    content = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     flag = cv2.IMREAD_COLOR if image.shape[2] == 3 else cv2.IMREAD_GRAYSCALE
     decoded = np.asarray(cv2.imdecode(content, flag)).reshape(image.shape)
     return decoded[..., ::-1].astype(np.float32) / np.float32(255)

@@ -20,6 +20,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,10 @@ from harness.engines.local import run_local
 from harness.engines.progress import ProgressView
 from harness.engines.queue import Queue
 from harness.engines.ray_session import run_ray
+from harness.evaluate.also_scores import n_missing, score_sets
+from harness.evaluate.also_sets import AlsoSets, FoundSet, look_at_sets
+from harness.evaluate.also_sets import lines as also_lines
+from harness.evaluate.options import device_of
 from harness.hand_in.check import check_hand_in, named_seed
 from harness.hand_in.write import handing_in
 from harness.options import Options, parse
@@ -110,14 +115,18 @@ def _main(argv: Sequence[str], request: StopRequest, on_folder: Callable[[Path],
     plan = make_plan(sweep, catalogue)
     if options.only != "report":
         _try_out(plan)
+    sets = AlsoSets(options.data)
+    found = look_at_sets(plan, sets, catalogue)
     if options.dry_run:
         plan = plan_searches(plan, catalogue, out) if sweep.searches else plan
         plan = plan.shard(*options.shard)
         for line in describe_plan(plan, out, options.n_at_once):
             print(line)
+        for line in also_lines(found, n_missing(plan, out, found) if found else None):
+            print(line)
         _check_room(options, plan, out)
         return EXIT_DONE
-    return _run(options, plan, out, catalogue, request)
+    return _run(options, plan, out, catalogue, request, _Also(sets, found))
 
 
 def _try_out(plan: Plan) -> None:
@@ -152,19 +161,35 @@ def _say_needs(needs: Sequence[Need]) -> int:
     return EXIT_INPUT if states["missing"] else EXIT_DONE
 
 
+@dataclass(frozen=True)
+class _Also:
+    """The sweep's further test sets, and what was found of them."""
+
+    sets: AlsoSets
+    found: Sequence[FoundSet]
+
+
 def _run(
-    options: Options, plan: Plan, out: Path, catalogue: DataCatalogue, request: StopRequest
+    options: Options,
+    plan: Plan,
+    out: Path,
+    catalogue: DataCatalogue,
+    request: StopRequest,
+    also: _Also,
 ) -> int:
     is_whole = options.is_whole
     if plan.sweep.seeds.until and not is_whole:
         raise InputError("seeds.until looks at all trials: run the sweep whole, not in parts")
     _say_data(plan, with_sets=options.only != "report")
+    for line in also_lines(also.found):
+        for fitted in data_lines.fitted(line, terminal_width(sys.stderr)):
+            print(fitted, file=sys.stderr, flush=True)
     place = _Place(options.n_at_once)
     if options.only != "report":
         _check_room(options, _part(options, plan), out, place)
     with RunFolder(out, options.shard) as folder, _watched(options, folder):
         if options.only != "report":
-            plan = _run_batches(options, plan, folder, catalogue, request, place)
+            plan = _run_batches(options, plan, folder, catalogue, request, place, also.found)
         elif plan.sweep.searches:
             plan = recorded(plan, catalogue, folder.path).plan
         part = _part(options, plan)
@@ -176,6 +201,7 @@ def _run(
         if request.by:
             _say_stopped(request.by, statuses, len(part.by_id))
             return EXIT_STOPPED
+        is_scored = not is_whole or _score(options, plan, catalogue, out, also)
         is_reported = is_whole and options.report and bool(statuses)
         if is_whole:
             _keep_images(plan, folder, catalogue)
@@ -187,7 +213,20 @@ def _run(
     if not is_reported:  # whose first line says it
         for line in data_lines.stand_ins(plan, with_reasons=False):
             print(line)
-    return _status(out, len(part.by_id), statuses, diverged)
+    status = _status(out, len(part.by_id), statuses, diverged)
+    return status if is_scored else EXIT_FAILED
+
+
+def _score(options: Options, plan: Plan, catalogue: DataCatalogue, out: Path, also: _Also) -> bool:
+    """Score the chosen weights on the further test sets; returns whether all could be scored."""
+
+    def say(line: str) -> None:
+        print(on_one_line(line), file=sys.stderr, flush=True)
+
+    if not n_missing(plan, out, also.found):  # nor is torch imported
+        return True
+    device = "cpu" if plan.sweep.resources.gpus == 0 else device_of("auto")
+    return score_sets(out, plan, also.sets, catalogue, device, say)
 
 
 def _check_room(options: Options, plan: Plan, out: Path, place: _Place | None = None) -> None:
@@ -292,9 +331,10 @@ def _run_batches(
     catalogue: DataCatalogue,
     request: StopRequest,
     place: _Place,
+    found: Sequence[FoundSet],
 ) -> Plan:
     """Run the plan; where the sweep says `until`, further seeds until its rule is met."""
-    run = partial(_run_trials, options, folder, request, place)
+    run = partial(_run_trials, options, folder, request, place, found)
     while True:
         searched = _search(options, plan, folder, catalogue, request, run)
         plan = searched.plan
@@ -408,10 +448,19 @@ class _Place:
 
 
 def _run_trials(
-    options: Options, folder: RunFolder, request: StopRequest, place: _Place, plan: Plan, part: Plan
+    options: Options,
+    folder: RunFolder,
+    request: StopRequest,
+    place: _Place,
+    found: Sequence[FoundSet],
+    plan: Plan,
+    part: Plan,
 ) -> None:
     """Run what the folder does not have yet; returns early when a signal came."""
-    folder.begin(resolved_yaml(plan.sweep), provenance.collect(plan.data), plan)
+    came_from = provenance.collect(plan.data)
+    if found:
+        came_from["also_test"] = [each.record() for each in found]
+    folder.begin(resolved_yaml(plan.sweep), came_from, plan)
     keep_code(folder.path, plan.trials)
     queue = _queue(options, folder, plan, part)
     if options.address is None and not queue.finished:  # a finished run needs no GPU

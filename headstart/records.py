@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 CURVE = "curve.parquet"
 MODEL = "model.safetensors"  # the weights that validation chose
+ALSO_TEST = "also_test.parquet"
 CONTACT_SHEETS = "contact-sheets"  # beside a report: what was cut from photographs
 MAX_BYTES = 4 << 30  # of a curve or of predictions
 FINAL = ("done", "diverged")  # `failed` runs again

@@ -358,6 +358,30 @@ class LaterTestRow(TrialRow):
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlsoTestRow(Row):
+    """What the chosen weights of one trial score on one further test set (`also_test`)."""
+
+    trial_id: str = _text("the trial whose weights were scored, those of `best_step`")
+    arm: str = _text("its arm")
+    seed: int = _number("its seed")
+    test_set: str = _text("the further test set, as the report calls it")
+    corruption: str = _text(
+        "how the trial's own test images were made worse; an empty text for another data set"
+    )
+    strength: int | None = _field("of the corruption, 1 to 5", empty="it is another data set")
+    fingerprint: str = _text(
+        "a hash of the set's images, as the network was given them, and labels; of a corruption of "
+        "the data set's and of the corruption's settings"
+    )
+    n_images: int = _number("images that were scored", "images")
+    accuracy: float | None = _field("accuracy on them", "fraction")
+    balanced_accuracy: float | None = _field("mean over classes of accuracy on them", "fraction")
+    macro_f1: float | None = _field("mean F1 over classes on them", "fraction")
+    loss: float | None = _field("mean loss on them, as the trial's own")
+    device: str = _text("`cpu`, or the name of the GPU that computed the answers")
+
+
 def columns_of(row: type) -> tuple[Column, ...]:
     """All fields of a kind of row, those of `trial.json` alone included."""
     if row not in _COLUMNS:

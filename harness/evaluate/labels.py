@@ -26,8 +26,15 @@ MAX_TABLE_BYTES = 64 << 20
 _N_SHOWN = 5
 
 
-def labels_of(given: Sequence[str], class_names: Sequence[str], where: str) -> np.ndarray:
+def labels_of(
+    given: Sequence[str],
+    class_names: Sequence[str],
+    where: str,
+    setting: str = "--set class_names=",
+) -> np.ndarray:
     """int64 (n,): for each given label its index among `class_names`.
+
+    `setting`: how the set is told which names its numbers have.
 
     Raises:
         DataError: labels that are no class of the network; one line that names them.
@@ -40,7 +47,7 @@ def labels_of(given: Sequence[str], class_names: Sequence[str], where: str) -> n
         shown = ", ".join(repr(label) for label in unknown[:_N_SHOWN])
         more = f" and {len(unknown) - _N_SHOWN} more" if len(unknown) > _N_SHOWN else ""
         numbers = all(label.isdigit() for label in unknown)
-        hint = "; --set class_names=[…] gives numbers their names" if numbers else ""
+        hint = f"; {setting}[…] gives numbers their names" if numbers else ""
         raise DataError(
             f"{where}: {n_images} of {len(given)} images have labels that the network does not "
             f"know: {shown}{more}; it knows {', '.join(class_names)}{hint}"

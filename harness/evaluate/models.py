@@ -122,13 +122,8 @@ def find_models(
                 f"it has {', '.join(known)}"
             )
     wanted = tuple(arms) or tuple(sweep.arms)
-    plan = read_plan(folder)
-    trials = plan.trials if plan else ()  # those of a search have no model of their own
     stages = ("pretrain", "refit" if refitted else "arm")
-    planned = [each for each in trials if each.arm in wanted and each.stage in stages]
-    rows = dict(trial_rows(folder, [trial.id for trial in planned]))
-    models_or_none = [_saved(folder, sweep, trial, rows[trial.id]) for trial in planned]
-    saved = [model for model in models_or_none if model is not None]
+    saved = [model for model in finished_models(folder, sweep, stages) if model.arm in wanted]
     for name in wanted:
         if not any(model.arm == name for model in saved):
             what, other = f"trial of '{name}' has finished with a model", ""
@@ -137,6 +132,15 @@ def find_models(
                 other = "; --networks selected takes those of the trials"
             raise InputError(f"{folder}: no {what}; see python -m harness.status {folder}{other}")
     return saved
+
+
+def finished_models(folder: Path, sweep: Sweep, stages: Sequence[str]) -> list[SavedModel]:
+    """Those of these stages of the plan, in its order; those of a search have no model."""
+    plan = read_plan(folder)
+    planned = [trial for trial in plan.trials if trial.stage in stages] if plan else []
+    rows = dict(trial_rows(folder, [trial.id for trial in planned]))
+    models_or_none = [_saved(folder, sweep, trial, rows[trial.id]) for trial in planned]
+    return [model for model in models_or_none if model is not None]
 
 
 def answers(

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from datasets.base import Preprocess
+from datasets.base import Preprocess, TestPart
 from harness.training.cards import cards_here
 from headstart.cli import to_path
 from headstart.errors import InputError
 
 Networks = Literal["refitted", "selected"]
-TestPart = Literal["train", "validation", "test", "all"]
 OWN = "own"  # --on own: the test part that the trials had
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 import datasets
-from datasets.base import PHOTOGRAPHIC, Dataset, Preprocess, image_digests
+from datasets.base import PHOTOGRAPHIC, Dataset, Preprocess, TestPart, image_digests
 from datasets.catalog import class_alias, dataset_info
 from datasets.files.image_kinds import is_image_name
 from datasets.files.peek import first_names, has_images
@@ -33,7 +33,6 @@ from datasets.layout.types import Asked
 from datasets.locations import expanded
 from datasets.preprocess import shape_images
 from harness.evaluate.labels import labels_of, listed_files
-from harness.evaluate.options import TestPart
 from harness.sweepfile.settings import DataChoice
 from headstart.errors import DataError, InputError
 from headstart.own_code import is_reference, shown
@@ -96,6 +95,26 @@ class Preparation:
         }
         inverted = {"paper": ", dark ink on paper turned bright on black", "always": ", inverted"}
         return f"{how[self.preprocess]} at {height}×{width}{inverted.get(self.invert, '')}"
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How whoever named a set says more of it: on a command line, unless in a sweep file."""
+
+    is_file: bool = False
+
+    def named(self, on: str) -> str:
+        return on if self.is_file else f"--on {on}"
+
+    def part(self, name: str) -> str:
+        return f"part: {name}" if self.is_file else f"--part {name}"
+
+    def setting(self, key: str) -> str:
+        return f"{key}: " if self.is_file else f"--set {key}="
+
+
+COMMAND_LINE = Ways()
+IN_A_FILE = Ways(is_file=True)
 
 
 @dataclass(frozen=True)
@@ -186,20 +205,46 @@ def read_test_set(
         raise InputError(
             "--csv FILE is read whole; with --part, give the table as --set labels=FILE"
         )
-    given = _given(on, csv, pairs)
+    return read_set(
+        _given(on, csv, pairs), class_names, prepare, on,
+        csv=csv, data_dir=data_dir, on_damaged=on_damaged, part=part,
+    )  # fmt: skip
+
+
+def read_set(
+    given: Given,
+    class_names: Sequence[str],
+    prepare: Preparation,
+    on: str,
+    *,
+    csv: str | None = None,
+    data_dir: Path | None = None,
+    on_damaged: Literal["refuse", "skip"] = "refuse",
+    part: TestPart | None = None,
+    ways: Ways = COMMAND_LINE,
+) -> TestSet:
+    """Read, prepare and label a set that is known by its name and options.
+
+    Args:
+        on: the set, as messages call it.
+        ways: how whoever named the set says its part and its options.
+
+    Raises:
+        DataError: as of `read_test_set`.
+    """
     if given.name == "folder" and set(given.options) == {"path"} and part is None:
         path = given.path
         assert path is not None, "a folder is named by its path"
-        return _of_tree(path, class_names, prepare, csv, on_damaged)
+        return _of_tree(path, class_names, prepare, csv, on_damaged, ways)
     dataset, images = _loaded(given, prepare, data_dir, on_damaged)
-    rows, notes = _rows(dataset, part, on, _is_of_catalogue(given))
+    rows, notes = _rows(dataset, part, ways.named(on), _is_of_catalogue(given), ways)
     names = [dataset.class_names[label] for label in dataset.labels[rows]]
     stem = given.name if given.path is None else _stem(given.path)
     files = tuple(dataset.files.get(row, f"{shown(stem)}/{row}") for row in rows.tolist())
     return _checked(
         shown(stem),
         np.ascontiguousarray(images[rows]),
-        labels_of(names, class_names, on),
+        labels_of(names, class_names, on, ways.setting("class_names")),
         files,
         (*dataset.notes, *notes),
         dataset.warnings,
@@ -286,7 +331,7 @@ def _are_files(given: Given) -> bool:
 
 
 def _rows(
-    dataset: Dataset, part: TestPart | None, on: str, is_of_catalogue: bool
+    dataset: Dataset, part: TestPart | None, where: str, is_of_catalogue: bool, ways: Ways
 ) -> tuple[np.ndarray, list[str]]:
     """Which images are meant, and what must be said of that.
 
@@ -298,7 +343,7 @@ def _rows(
         return every, []
     wanted = part or "test"
     if wanted not in parts:
-        raise DataError(_no_part(f"--on {on}", wanted, list(parts)))
+        raise DataError(_no_part(where, wanted, list(parts), ways))
     n_left = len(every) - len(parts[wanted])
     notes = [f"{n_left} images of other parts than {wanted} were not read"] if n_left else []
     return parts[wanted], notes
@@ -310,11 +355,12 @@ def _of_tree(
     prepare: Preparation,
     csv: str | None,
     on_damaged: Literal["refuse", "skip"],
+    ways: Ways,
 ) -> TestSet:
     """Of a folder or an archive about which nothing is said but a table of labels."""
     with open_tree(path) as tree:
-        files, given, notes, warnings = _labelled_files(tree, csv, class_names)
-        labels = labels_of(given, class_names, str(path))
+        files, given, notes, warnings = _labelled_files(tree, csv, class_names, ways)
+        labels = labels_of(given, class_names, str(path), ways.setting("class_names"))
         decoded, good, skipped = decode_files(
             tree,
             files,
@@ -336,24 +382,33 @@ def _stem(path: Path) -> str:
 
 
 def _labelled_files(
-    tree: Tree, csv: str | None, class_names: Sequence[str]
+    tree: Tree, csv: str | None, class_names: Sequence[str], ways: Ways
 ) -> tuple[list[str], list[str], tuple[str, ...], tuple[str, ...]]:
     """Names of the images, the label of each as it is given, notes and warnings."""
     tables = [name for name in tree.names if name.lower().endswith(".csv")]
     flat = not any("/" in name for name in tree.names if is_image_name(name))
     if csv is None and not flat:
-        return _in_class_folders(tree, class_names)
+        return _in_class_folders(tree, class_names, ways)
     if csv is None and len(tables) != 1:
         raise DataError(
             f"{tree.where}: no class folders, and {len(tables) or 'no'} .csv files of labels in "
-            "it; name the table: --csv FILE, with a file name and a label on each line, or "
-            "--set labels=FILE for tables of other kinds"
+            f"it; name the table: {_table_words(ways)}"
         )
     return (*listed_files(tree, csv or tables[0]), ())
 
 
+def _table_words(ways: Ways) -> str:
+    labels = f"{ways.setting('labels')}FILE"
+    if ways.is_file:
+        return labels
+    return (
+        f"--csv FILE, with a file name and a label on each line, or {labels} for tables of other "
+        "kinds"
+    )
+
+
 def _in_class_folders(
-    tree: Tree, class_names: Sequence[str]
+    tree: Tree, class_names: Sequence[str], ways: Ways
 ) -> tuple[list[str], list[str], tuple[str, ...], tuple[str, ...]]:
     known = set(class_names)
     asked = Asked(knows=lambda label: label in known or class_alias(label) in known)
@@ -364,10 +419,12 @@ def _in_class_folders(
             f"{err}; with --on such a setting is --set KEY=VALUE, as --set classes_at=2; or give "
             "the folder in which the class folders of the test images lie, or a table of labels "
             "with --csv FILE"
+            if not ways.is_file
+            else str(err)
         ) from err
     parts = set(layout.parts)
     if parts != {""} and "test" not in parts:
-        raise DataError(_no_part(str(tree.where), "test", sorted(parts)))
+        raise DataError(_no_part(str(tree.where), "test", sorted(parts), ways))
     chosen = [i for i, part in enumerate(layout.parts) if part in ("", "test")]
     notes = layout.notes
     if len(chosen) < len(layout.files):
@@ -377,16 +434,16 @@ def _in_class_folders(
     return files, [layout.classes[i] for i in chosen], notes, layout.warnings
 
 
-def _no_part(where: str, part: str, parts: Sequence[str]) -> str:
+def _no_part(where: str, part: str, parts: Sequence[str], ways: Ways) -> str:
     """What is said where the wanted part is not there."""
     if not parts:
         return (
-            f"{where}: the set has no {part} part of its own; --part all takes all of its images "
-            "(give those that the networks have not seen)"
+            f"{where}: the set has no {part} part of its own; {ways.part('all')} takes all of its "
+            "images (give those that the networks have not seen)"
         )
     return (
         f"{where}: has the parts {' and '.join(parts)} and none for {part}; say which images with "
-        f"--part {parts[-1]} or --part all (those of train may have been trained on)"
+        f"{ways.part(parts[-1])} or {ways.part('all')} (those of train may have been trained on)"
     )
 
 

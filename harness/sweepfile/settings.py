@@ -38,6 +38,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 import datasets
 import models
 from datasets.augment_settings import Augment
+from datasets.base import TestPart
 from datasets.image_corruptions import CorruptionName
 from datasets.locations import expanded
 from datasets.split import SplitSettings
@@ -958,7 +959,6 @@ Axes = Annotated[
 # -- further test sets -----------------------------------------------------------------------
 
 MOST_ALSO_TESTS = 100
-TestPart = Literal["train", "validation", "test", "all"]
 
 
 class AlsoTest(ByName):

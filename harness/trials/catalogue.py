@@ -166,6 +166,7 @@ class DataCatalogue:
                 split_notes=split.notes,
                 n_train=len(split.train),
                 n_used=len(split.train) + len(split.validation) + len(split.test),
+                n_tested=len(split.test),
                 n_evaluated=max(len(split.validation), len(split.test)),
                 decoded_bytes=_stored_bytes(dataset.images),
                 is_mapped=is_mapped(dataset.images),

@@ -49,6 +49,7 @@ class DataUse:
         split_notes: what the split says beside them.
         n_train: training images of the first seed's split; 0: not known.
         n_used: images of all its parts; 0: not known.
+        n_tested: test images of the first seed's split.
         n_evaluated: of the larger of the parts that are not trained on; 0: not known.
         decoded_bytes: of its images as they lie on disk, which gray ones do in one channel.
         is_mapped: whether they lie in a file of the cache, which processes map.
@@ -75,6 +76,7 @@ class DataUse:
     n_train: int = 0
     n_used: int = 0
     n_evaluated: int = 0
+    n_tested: int = 0
     decoded_bytes: int = 0
     is_mapped: bool = False
     kept_size: tuple[int, int] | None = None
