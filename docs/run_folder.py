@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from headstart.rows import Column, EvaluationRow, LaterTestRow, TrialRow, columns_of
+from headstart.rows import AlsoTestRow, Column, EvaluationRow, LaterTestRow, TrialRow, columns_of
 
 
 class File(NamedTuple):
@@ -42,6 +42,7 @@ FILES = (
     File("packs/NAME.zip", "an archive of finished trials: `ID/trial.json`, `ID/predictions.npz` one `curves.parquet`, and `digests.json`, the SHA-256 of each. Their weights stay in `trials/ID/`", SWEEP, "after a pack of trials, and at the end of a shard"),
     File("trials.parquet", "one row a trial of the present plan that has a record", SWEEP, "now and then while it works, and at its end, also when it was stopped"),
     File("curves.parquet", "one row an evaluation of these trials", SWEEP, "with `trials.parquet`"),
+    File("also_test.parquet", "scores on the further test sets of the sweep (`also_test`), a row a set and trial; what was scored stays, also of sets that the sweep does not name any more", SWEEP, "at its end, where the whole sweep ran and scores were missing"),
     File("images/FINGERPRINT.npz", "a data set's test images, at most 64 pixels a side, for the report's galleries", SWEEP, "at its end, where the whole sweep ran"),
     File("search/ARM.json", "what the search of an arm tried and chose, for each seed", SWEEP, "when a search ended"),
     File("tensorboard/ARM/seed-NUMBER-ID/events.out.tfevents.ID", "the trial's learning curve for TensorBoard; of a search, in `search-NUMBER-ID`; while the trial runs, its name ends in `.running` and it grows", SWEEP, "while it works and with the report, where `track` names a service"),
@@ -84,6 +85,11 @@ CURVES = """\
 
 Evaluations of one trial stand together, by step.
 """
+ALSO = """\
+## also_test.parquet: a row a further test set and trial
+
+Accuracies are fractions, of the weights that validation chose.
+"""
 LATER = """\
 ## evaluations/NAME.parquet: a row a network
 
@@ -111,6 +117,8 @@ def page() -> str:
         ),
         CURVES,
         _columns(EvaluationRow.columns()),
+        ALSO,
+        _columns(AlsoTestRow.columns()),
         LATER,
         _columns(later),
     ]

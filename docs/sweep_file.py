@@ -41,14 +41,19 @@ BLOCKS = (  # title, the part of the schema, words before its table
      "[seeds until sure](../statistics.md#seeds-until-sure)."),
     ("`compare`", "Compare", "A list of such mappings."),
     ("`measure`", "Measure", ""),
+    ("`also_test`: data sets", "OfAlsoTest", "A list. An item is the name of a data set, or "
+     "`{name: DATA_SET, …}` with the set's own options and these keys. Its classes are the arms' "
+     "by name, or some of them; its images are made like the arms' own. "
+     "[Further test sets](../evaluation.md#further-test-sets-in-a-sweep)."),
+    ("`also_test`: images made worse", "Corrupted", "An item `{corrupted: {NAME: STRENGTH}}`."),
     ("`resources`", "Resources", ""),
     ("`save`", "Save", ""),
     ("`deliver`", "Deliver", ""),
 )  # fmt: skip
 ORDER = (  # of the keys of the whole file: as one writes them
     "name", "question", "model", "data", "train", "pretrain", "arms", "grid", "search", "seeds",
-    "seed", "vary", "decompose", "refit", "compare", "measure", "resources", "save", "track",
-    "deliver", "why", "choices", "profiles",
+    "seed", "vary", "decompose", "refit", "compare", "measure", "also_test", "resources", "save",
+    "track", "deliver", "why", "choices", "profiles",
 )  # fmt: skip
 INTRODUCTION = """\
 # Sweep files

@@ -17,7 +17,7 @@ from typing import Literal
 import datasets
 from datasets.base import Request
 from datasets.locations import cache_folder, data_folder, downloads_folder
-from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from harness.sweepfile.settings import AlsoTest, Condition, DataChoice, Sweep
 from harness.trials.catalogue import MAY_BE_MISSING, DataCatalogue
 from headstart.errors import DataNotFoundError, InputError, WeightsNotFoundError
 
@@ -57,6 +57,7 @@ def lacking(sweep: Sweep, data_dir: Path | None) -> list[Need]:
         return _look(choice, data_dir)
 
     needs = _each_once(sweep, look, _Weights(data_dir, allow_download=False))
+    needs += _of_test_sets(sweep, lambda choice: _look(choice, data_dir))
     return [need for need in needs if need.state in ("missing", "to fetch")]
 
 
@@ -95,7 +96,28 @@ def fetch(sweep: Sweep, data_dir: Path | None) -> list[Need]:
             return Need(need.name, "missing", f"it cannot be used: {err}", is_needed=True)
         return kept.fetched(need.name) or replace(need, state="here")
 
-    return _each_once(sweep, get, _Weights(data_dir, allow_download=True))
+    def get_test_set(choice: DataChoice) -> Need:
+        need, kept = _look(choice, data_dir), _Kept()
+        if need.state != "to fetch":
+            return need
+        try:
+            datasets.load_dataset(choice.name, choice.options, data_dir=data_dir)
+        except InputError as err:
+            return Need(need.name, "missing", str(err), is_needed=True)
+        return kept.fetched(need.name) or replace(need, state="here")
+
+    needs = _each_once(sweep, get, _Weights(data_dir, allow_download=True))
+    return [*needs, *_of_test_sets(sweep, get_test_set)]
+
+
+def _of_test_sets(sweep: Sweep, get: Callable[[DataChoice], Need]) -> list[Need]:
+    """The need of each data set of `also_test`; nothing stands in for one."""
+    needs = []
+    for item, at in zip(sweep.also_test, sweep.also_at, strict=True):
+        if isinstance(item, AlsoTest):
+            choice = DataChoice(name=item.name, options=item.options)
+            needs.append(replace(get(choice), name=item.called, at=at))
+    return needs
 
 
 def _each_once(

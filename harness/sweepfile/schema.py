@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 import datasets
 import models
+from datasets.base import TestPart
 from datasets.split import SplitSettings
 from harness.sweepfile.file import SweepFile
 from harness.sweepfile.nodes import LEFT_OUT
@@ -23,6 +24,14 @@ from harness.sweepfile.settings import SeedsRule, VerdictRule, schema_of_names
 from headstart.settings import key
 from models.forms import SCHEMA as FINE_TUNE_SCHEMA
 from models.info import NORMALISE
+
+
+class OfAlsoTest(BaseModel):
+    """What an item of `also_test` may say beside a set's options."""
+
+    part: TestPart | None = key("Which images are shown: a part of the set, or `all`. Without it "
+        "the test part, and all where the set has no parts.", None, example="all")  # fmt: skip
+    label: str | None = key("What reports call it.", None, example="Photographed digits")
 
 
 class OfData(BaseModel):
@@ -59,6 +68,10 @@ def sweep_schema() -> Schema:
     meaning = "A data set, its options, and how it is split."
     parts["DataChoice"] = _by_name(meaning, options, parts, split)
     parts["Data"] = _data(parts["DataChoice"])
+    meaning = "A further test set, and its options."
+    parts["OfAlsoTest"] = _hoisted(OfAlsoTest, parts)
+    beside = parts["OfAlsoTest"]["properties"]
+    parts["AlsoTest"] = _by_name(meaning, options, parts, beside)
     parts["Seeds"] = _seeds(parts)
     parts["Train"]["properties"] = {"recipe": RECIPE, **parts["Train"]["properties"]}
     for section in ("Arm", "Stage"):
@@ -69,6 +82,7 @@ def sweep_schema() -> Schema:
     file = schema["properties"]
     for owner in (file, parts["Arm"]["properties"], parts["Stage"]["properties"]):
         owner["data"] = {**_about(owner["data"]), "$ref": "#/$defs/Data"}
+    file["also_test"]["items"] = _also_test(parts["AlsoTest"])
     file["seeds"]["default"] = 5
     file["model"] = {**_about(file["model"]), "$ref": "#/$defs/ModelChoice"}
     for section, part in (("arms", "Arm"), ("pretrain", "Stage")):
@@ -167,6 +181,17 @@ def _data(choice: Schema) -> Schema:
     }
     several = _object({"first_of": first_of, **shared}, "first_of")
     mapping = {"if": {"required": ["first_of"]}, "then": several, "else": single}
+    return {"if": {"type": "string"}, "then": names, "else": mapping}
+
+
+def _also_test(choice: Schema) -> Schema:
+    corrupted: Schema = {"$ref": "#/$defs/Corrupted"}
+    mapping = {
+        "if": {"required": ["corrupted"]},
+        "then": corrupted,
+        "else": {"$ref": "#/$defs/AlsoTest"},
+    }
+    names = {"anyOf": choice["properties"]["name"]["anyOf"]}
     return {"if": {"type": "string"}, "then": names, "else": mapping}
 
 

@@ -39,7 +39,7 @@ import datasets
 import models
 from datasets.augment_settings import Augment
 from datasets.base import TestPart
-from datasets.image_corruptions import CorruptionName
+from datasets.image_corruptions import NAMES, CorruptionName
 from datasets.locations import expanded
 from datasets.split import SplitSettings
 from harness.seeds import AXES
@@ -998,7 +998,7 @@ class Corrupted(Frozen):
 
     corrupted: dict[CorruptionName, Annotated[int, Field(ge=1, le=5)]] = key("Which corruption of "
         "Hendrycks and Dietterich (2019), and its strength from 1 to 5; one for each item of the "
-        "list.", example={"blur": 3})  # fmt: skip
+        f"list. There are {', '.join(f'`{name}`' for name in NAMES)}.", example={"blur": 3})  # fmt: skip
 
     @field_validator("corrupted")
     @classmethod
