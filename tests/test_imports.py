@@ -48,7 +48,8 @@ ROOMS = {
     ],
     "datasets": [
         {"augment_settings", "base", "folds", "group_split"}, "split_notes", {"augment",
-        "corruption", "locations", "measures", "near_duplicates", "preprocess", "split"},
+        "corruption", "image_corruptions", "locations", "measures", "near_duplicates", "preprocess",
+        "split"},
         "as_jpeg", "files", "cache", "layout", "arrays", {"images", "tables"}, "labels",
         {"own", "sheet"}, "sets", "catalog", "given", {"augmented", "flat_csv"},
         {"__main__", "describe"},
