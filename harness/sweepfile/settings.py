@@ -998,7 +998,8 @@ class Corrupted(Frozen):
 
     corrupted: dict[CorruptionName, Annotated[int, Field(ge=1, le=5)]] = key("Which corruption of "
         "Hendrycks and Dietterich (2019), and its strength from 1 to 5; one for each item of the "
-        f"list. There are {', '.join(f'`{name}`' for name in NAMES)}.", example={"blur": 3})  # fmt: skip
+        f"list. There are {', '.join(f'`{name}`' for name in NAMES)}.",
+        example={"blur": 3})  # fmt: skip
 
     @field_validator("corrupted")
     @classmethod
