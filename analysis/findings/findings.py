@@ -23,12 +23,14 @@ from analysis.findings.by_class import (
     read_classes,
     with_comparisons,
 )
+from analysis.findings.cost import Costs, find_costs
 from analysis.findings.data_sets import DataTables, describe_data
 from analysis.findings.layers import Layers, find_layers
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
 from analysis.findings.looked import lowered_after, raised_after
 from analysis.findings.measured import course_of, final_of, lacking_trials
+from analysis.findings.outside import outside_table
 from analysis.findings.over_tasks import TaskTables, summarize_tasks
 from analysis.findings.pairs import PairTables, compare_pairs, judge_pairs
 from analysis.findings.quantities import gap_table, with_quantities
@@ -59,7 +61,8 @@ class Findings:
     when the last trial ended. raised, lowered: sweeps whose number of seeds was raised, or
     lowered, after a report.
     ahead: of each pair the band over the difference of its learning curves. layers: arms that
-    differ in how many layers train alone.
+    differ in how many layers train alone. outside: a row a task, further test set and arm
+    (`outside_table`). cost: what each arm takes, and which of them are on the frontier.
     """
 
     runs: Runs
@@ -88,6 +91,8 @@ class Findings:
     lowered: tuple[tuple[str, int, int, int], ...] = ()
     ahead: tuple[Ahead, ...] = ()
     right: pd.DataFrame = field(default_factory=pd.DataFrame)
+    outside: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cost: Costs = field(default_factory=Costs)
 
     @property
     def tasks(self) -> list[str]:
@@ -112,7 +117,7 @@ def find(runs: Runs) -> Findings:
     wanted = (pair for a in asked for pair in a.pairs)
     arms = arm_table(asked, evidence, score, course.is_share)
     compared = runs.trials[~runs.trials["trial_id"].isin(lacking)]
-    pairs = compare_pairs(asked, compared, curves, score, rng, course)
+    pairs = compare_pairs(asked, compared, curves, score, rng, course, runs.outside)
     stability = _stability(asked, curves, measured, score, course)
     gaps = gap_table(asked, with_quantities(evidence, curves, score, course))
     return Findings(
@@ -143,6 +148,8 @@ def find(runs: Runs) -> Findings:
         raised=raised_after(runs, asked),
         lowered=lowered_after(runs, asked),
         ahead=find_ahead(asked, curves, measured, course),
+        outside=outside_table(runs.outside, evidence, score, course),
+        cost=find_costs(asked, evidence, score, course, np.random.default_rng(SEED)),
         layers=find_layers(asked, evidence, arms, gaps, stability),
     )
 
@@ -166,7 +173,7 @@ def compare_runs(runs: Runs) -> list[Comparison]:
     lacking = lacking_trials(course, evidence, curves)
     compared = runs.trials[~runs.trials["trial_id"].isin(lacking)]
     rng, score = np.random.default_rng(SEED), final_of(course, evidence)
-    return judge_pairs(asked, compared, curves, score, rng, course).comparisons
+    return judge_pairs(asked, compared, curves, score, rng, course, runs.outside).comparisons
 
 
 WITHIN = ("late_sd", "largest_drawdown", "n_loss_spikes", "generalisation_gap")

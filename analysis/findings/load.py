@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.findings.alike import Side, Sides, check_merge, merge_remarks
+from analysis.findings.also_tests import read_scores
 from analysis.findings.shown_names import with_shown_names
 from analysis.findings.unfinished import Unfinished, rows_since, unfinished
 from analysis.measures.redrawn import overlaps
@@ -100,6 +101,7 @@ class Runs:
     data: tuple[DataRecord, ...] = ()
     remarks: tuple[str, ...] = ()
     unfinished: Unfinished | None = None  # where planned trials have not ended
+    outside: pd.DataFrame = field(default_factory=pd.DataFrame)  # scores on further test sets
 
     def predictions(self, trial_id: str) -> Predictions | None:
         """The predictions of one trial; None where it left none (failed, or never tested).
@@ -212,7 +214,20 @@ def _merged(folders: tuple[Path, ...], parts: Sequence[Part]) -> Runs:
     remarks = tuple(merge_remarks(sides))
     planned = {trial.id for part in parts for trial in part[4].trials}
     left = unfinished(planned, set(trials["trial_id"]))
-    return Runs(trials, curves, sweeps, provenance, folders, tuple(data), remarks, left)
+    scores = [read_scores(folder, _called(part[3])) for folder, part in zip(
+        folders, parts, strict=True)]  # fmt: skip
+    known = [table for table in scores if len(table)]
+    outside = pd.concat(known, ignore_index=True) if known else scores[0]
+    outside = outside.drop_duplicates(["trial_id", "test_set"])
+    return Runs(trials, curves, sweeps, provenance, folders, tuple(data), remarks, left, outside)
+
+
+def _called(provenance: Content) -> list[str] | None:
+    """What the further test sets of a run are called, in the order of its sweep; None: not said."""
+    sets = provenance.get("also_test")
+    if not isinstance(sets, list):
+        return [] if provenance else None
+    return [str(each["called"]) for each in sets if isinstance(each, dict) and "called" in each]
 
 
 def sides_of(paths: tuple[Path | str, Path | str], runs: tuple[Runs, Runs]) -> Sides:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
+from analysis.findings.outside import outside_contrasts
 from analysis.findings.quantities import further_metrics, with_quantities
 from analysis.measures.pairs.compare import compare_all, comparison_table
 from analysis.measures.pairs.contrasts import build_contrasts
@@ -68,15 +69,17 @@ def compare_pairs(
     score: str,
     rng: Rng,
     course: Course,
+    scores: pd.DataFrame,
 ) -> PairTables:
-    """All tables about pairs. `trials` are all of the runs, `curves` those of stage `arm`.
+    """All tables about pairs. `trials` are all of the runs, `curves` those of stage `arm`, `scores`
+    those on further test sets.
 
     Where sweeps ask different things, one call answers them all, so that each question is one over
     the whole report: all pairs that were asked for, all targets, the smallest margin, and the
     strict form (`measure: {error: report}`) where one of the sweeps asks for it.
     """
     wanted, known = _places(asked, trials)
-    compared = judge_pairs(asked, trials, curves, score, rng, course)
+    compared = judge_pairs(asked, trials, curves, score, rng, course, scores)
     comparisons = compared.comparisons
     evidence = trials[trials["stage"] == "arm"]
     margin = _margin(asked)
@@ -101,6 +104,7 @@ def judge_pairs(
     score: str,
     rng: Rng,
     course: Course,
+    scores: pd.DataFrame,
 ) -> Compared:
     """Every comparison that was asked for, judged by the questions of the whole report."""
     _, known = _places(asked, trials)
@@ -117,7 +121,10 @@ def judge_pairs(
     places = set(known)
     contrasts = [
         contrast
-        for contrast in build_contrasts(trials, curves, pairs, targets, metrics, course)
+        for contrast in (
+            *build_contrasts(trials, curves, pairs, targets, metrics, course),
+            *outside_contrasts(scores, trials, curves, pairs, course),
+        )
         if (contrast.task, contrast.pair) in places
     ]
     return compare_tasks(contrasts, _margin(asked), rng, stopping, errors)

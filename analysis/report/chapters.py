@@ -19,7 +19,7 @@ from analysis.report.sections import ORDER, beside_verdicts, gather, paragraphs_
 from analysis.report.trial_list import list_trials
 
 FOLDED = (
-    *("labels", "classes", "tasks", "search", "seeds", "data"),
+    *("outside", "cost", "labels", "classes", "tasks", "search", "seeds", "data"),
     *("trials", "methods", "provenance"),
 )
 OPENING = (

@@ -34,9 +34,9 @@ def task_column(findings: Findings) -> list[Column]:
     return [Column("task", "Task")] if len(findings.tasks) > 1 else []
 
 
-def metric_words(metric: str, target: float, course: Course = ACCURACY) -> str:
+def metric_words(metric: str, target: float, course: Course = ACCURACY, test_set: str = "") -> str:
     """`Steps to 97 %`, `Test accuracy`, `Mean validation accuracy over training`."""
-    return words.sentence(metric_name(metric, target, course)).rstrip(".")
+    return words.sentence(metric_name(metric, target, course, test_set)).rstrip(".")
 
 
 def verdict_text(row: Comparison) -> str:

@@ -32,7 +32,7 @@ def verdict_table(findings: Findings) -> Table:
     """Every comparison: what was compared, the estimate, the verdict, the tests beside it."""
     rows = findings.pairs.comparisons
     frame = findings.pairs.table.assign(
-        what=[metric_words(row.metric, row.target, row.measured) for row in rows],
+        what=[metric_words(row.metric, row.target, row.measured, row.test_set) for row in rows],
         found=[estimate_text(row) for row in rows],
         together=[together_text(row) for row in rows],
         question_words=[row.question_words for row in rows],

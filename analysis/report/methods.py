@@ -109,6 +109,17 @@ def _always(findings: Findings) -> Iterator[Term]:
     )
 
 
+def _outside(findings: Findings) -> str:
+    """What is to say of further test sets, where the report has some."""
+    if not any(row.question == "outside" for row in findings.pairs.comparisons):
+        return ""
+    return (
+        " Beside them, the differences on all further test sets together are one question more: "
+        "the weights that validation chose, scored once (Kumar et al. 2022 for why; corruptions by "
+        "Hendrycks and Dietterich 2019, each image’s noise alike for every arm and seed)."
+    )
+
+
 def _compared(findings: Findings) -> Iterator[Term]:
     if not findings.pairs.comparisons:
         return
@@ -117,7 +128,9 @@ def _compared(findings: Findings) -> Iterator[Term]:
         "Four questions are asked: the final value (a row a pair), the way there (mean over "
         "training, and each target that somebody reached), stability (how far two seeds lie "
         "apart, noise within a run, runs that broke) and overfitting (gaps in accuracy and loss, "
-        "rise of validation loss). Each is allowed to be wrong in 5 % of reports in which nothing"
+        "rise of validation loss)."
+        + _outside(findings)
+        + " Each is allowed to be wrong in 5 % of reports in which nothing"
         " differs. A row is shown where its paired t-test is at most 0.05 among the rows of its "
         "question: step-down max-|t|, from 8 pairs over sign flips, for 3 to 7 over random "
         "rotations; rows of other seeds are joined by Holm’s argument. By itself: only the p of "

@@ -23,6 +23,7 @@ from analysis.report import (
     displays_classes,
     displays_data,
     displays_labels,
+    displays_outside,
     displays_pairs,
     document,
     methods,
@@ -58,6 +59,9 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("tasks", findings.over_tasks.together, displays_pairs.together_table),
         ("tasks", findings.over_tasks.aggregates, displays_arms.aggregate_table),
         ("tasks", findings.over_tasks.improvements, displays_pairs.improvement_table),
+        ("outside", findings.outside, displays_outside.outside_table),
+        ("outside", displays_outside.outside_rows(findings), displays_outside.outside_pairs),
+        ("cost", findings.cost.table, displays_outside.cost_table),
         ("labels", findings.right, displays_labels.right_label_table),
         ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),
         ("data", data.sets, displays_data.data_table),
@@ -122,6 +126,8 @@ ORDER = {
     "targets": ("Targets", "How soon each target was reached"),
     "arms": ("Arms", "Results by arm"),
     "stability": ("Stability", "Stability"),
+    "outside": ("Further tests", "Further test sets"),
+    "cost": ("Cost", "What each arm takes"),
     "classes": ("Classes", "By class and by image"),
     "labels": ("Labels", "The labels: given and right"),
     "tasks": ("Tasks", "Over all tasks"),
@@ -170,6 +176,10 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
         )
     if key == "classes" and not classes.n_read and len(findings.evidence):
         yield "Not tested: no trial left predictions."
+    if key == "outside":
+        yield from displays_outside.outside_words(findings)
+    if key == "cost":
+        yield from findings.cost.remarks
     if key == "labels":
         yield from right_words(findings.right)
     if key == "search" and findings.searches:

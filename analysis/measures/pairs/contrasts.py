@@ -127,7 +127,7 @@ def _contrast(
 
 def _of_pool(column: Column, match: _Match) -> str:
     """What to say of seeds that redraw one pool where no interval is wider for it."""
-    if match.overlap and column.metric.question in ("way", "stability"):
+    if match.overlap and not column.metric.is_of_test_part:
         return "for other splits of this pool of images, not for other images"
     return ""
 
@@ -154,7 +154,7 @@ def _kept(
         steps=(sides.steps[0][keep[0]], sides.steps[1][keep[1]]),
         censored=count(sides.unreached),
         budget=sides.budget,
-        overlap=match.overlap if column.metric.question in ("final", "overfitting") else 0.0,
+        overlap=match.overlap if column.metric.is_of_test_part else 0.0,
         late=count(sides.late),
         at_once=count(sides.at_once),
         opens=opens([kept(sides.unreached), kept(sides.at_once)], match.paired),

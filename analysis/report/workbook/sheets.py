@@ -80,7 +80,7 @@ def comparison_sheet(findings: Findings) -> Sheet:
     rows, pairs = findings.pairs.table, findings.pairs.comparisons
     named = {"points": "points_named", "log_ratio": "log_ratio", "ratio": "ratio"}
     frame = rows.assign(
-        what=[metric_words(row.metric, row.target, row.measured) for row in pairs],
+        what=[metric_words(row.metric, row.target, row.measured, row.test_set) for row in pairs],
         question_words=[row.question_words for row in pairs],
         kind=[named.get(row.kind, row.kind) for row in pairs],
         shown_in=[_unit_words(row.kind) for row in pairs],

@@ -68,6 +68,7 @@ class Comparison:
         n_question: tests of its question in the report. overlap: n_test / n_train where seeds
             redraw one pool of images, else 0. low_equivalence, high_equivalence: of an `equivalent`
             row the 90 % interval that goes with its two one-sided tests.
+        test_set: the further test set that the row is about, else "".
         score: the interval of `mean_score` with its own note; no column of the table.
     """
 
@@ -140,6 +141,7 @@ class Comparison:
     overlap: float = 0.0
     low_equivalence: float = math.nan
     high_equivalence: float = math.nan
+    test_set: str = ""
     score: Interval | None = None
 
     @property

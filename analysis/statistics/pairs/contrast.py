@@ -53,6 +53,7 @@ class Contrast:
     opens: tuple[bool, bool] = (False, False)  # whether the ratio may be larger, or smaller
     failed: tuple[int, int] = (0, 0)
     at_chance: Contrast | None = None
+    test_set: str = ""  # of further test sets: which one
 
     @property
     def n(self) -> int:

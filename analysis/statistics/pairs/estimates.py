@@ -43,6 +43,7 @@ def untested(contrast: Contrast, note: str = "") -> Comparison:
         question=contrast.metric.question,
         course=contrast.course,
         overlap=contrast.overlap,
+        test_set=contrast.test_set,
         note=joined(contrast.note, note),
     )
 

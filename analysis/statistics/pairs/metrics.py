@@ -52,7 +52,12 @@ class Metric:
     @property
     def counts_failures(self) -> bool:
         """Whether a trial that broke off can be put at chance: of a final value alone."""
-        return self.has_margin and self.question == "final"
+        return self.has_margin and self.question in ("final", "outside")
+
+    @property
+    def is_of_test_part(self) -> bool:
+        """Whether it is measured on images of the pool that the training images are drawn from."""
+        return self.question in ("final", "overfitting") or self.name.startswith(CORRUPTED)
 
     @property
     def question(self) -> Question:
@@ -101,6 +106,17 @@ METRICS |= {
         ("loss_rise", "nats", ""),
     )
 }
+# On further test sets: other data, and the own test images made worse. `test_set` says which.
+OUTSIDE, CORRUPTED = "outside_", "corrupted_"
+METRICS |= {
+    f"{where}{name}": Metric(
+        f"{where}{name}", f"{where}{name}", "nats" if name == "loss" else "fraction",
+        name != "loss", has_margin=True, granule="" if name == "loss" else "n_outside",
+        chance="entropy" if name == "loss" else "share", asks="outside",
+    )
+    for where in (OUTSIDE, CORRUPTED)
+    for name in (*_SHARES, "loss")
+}  # fmt: skip
 DEFAULT_METRICS = ("test_accuracy", "area_under_curve", "steps_to_target")
 
 

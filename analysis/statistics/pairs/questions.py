@@ -29,12 +29,13 @@ from analysis.statistics.samples.resampling import student_quantile
 from analysis.statistics.samples.significance import holm
 
 ALPHA = words.ALPHA
-Question = Literal["final", "way", "stability", "overfitting"]
+Question = Literal["final", "way", "stability", "overfitting", "outside"]
 QUESTION_WORDS: dict[str, str] = {
     "final": "final accuracy",
     "way": "the way there",
     "stability": "stability",
     "overfitting": "overfitting",
+    "outside": "accuracy on further test sets",
 }
 Errors = Literal["question", "report"]  # what may be wrong in 5 %: each question, or the report
 MOST_BLOCKS = 100  # beyond, 9,999 draws are too few for a block's part of 5 %

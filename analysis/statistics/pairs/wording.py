@@ -31,8 +31,11 @@ _UNITS = {
 }
 
 
-def metric_name(metric: str, target: float, course: Course = ACCURACY) -> str:
-    """`steps to 97 %`, `test accuracy`, `mean validation accuracy over training`."""
+def metric_name(metric: str, target: float, course: Course = ACCURACY, test_set: str = "") -> str:
+    """`steps to 97 %`, `test accuracy`, `mean validation accuracy over training`; of a further
+    test set `accuracy on optdigits`."""
+    if test_set:
+        return f"{course.words} on {test_set}"
     if metric in _UNITS:
         return f"{_UNITS[metric]} to {course.target(target)}"
     if metric in _NAMES:
@@ -44,7 +47,7 @@ def metric_name(metric: str, target: float, course: Course = ACCURACY) -> str:
 
 def row_name(row: Comparison) -> str:
     """What a row is about."""
-    return metric_name(row.metric, row.target, row.measured)
+    return metric_name(row.metric, row.target, row.measured, row.test_set)
 
 
 def verdict_words(row: Comparison) -> str:
@@ -106,7 +109,8 @@ def claim_words(row: Comparison) -> str:
     if row.state == "not shown":
         if math.isnan(row.margin):
             untested = " (nor is equivalence tested: no margin is set)"
-            return f"not shown{untested if row.question == 'final' else ''}"
+            asked = row.question in ("final", "outside")
+            return f"not shown{untested if asked else ''}"
         return f"neither a difference nor equivalence within {_margin(row)} is shown"
     return f"of trials that finished; {finished_words(row)}" if row.among_finished else ""
 
