@@ -16,6 +16,7 @@ from analysis.figures.drawing import Drawing
 from analysis.findings.findings import Findings
 
 MOST_TASKS = 4
+DECADE = 10  # arms that differ by more have a logarithmic axis
 
 
 def score_against_seconds(
@@ -32,8 +33,11 @@ def score_against_seconds(
         ax.plot(x[:1], y[:1], **look.look, markersize=7, ls="none", label=style.short(str(row.arm)))
     if is_share:
         style.percent_axis(ax.yaxis)
-    ax.set_xscale("log")
-    style.plain_log_ticks(ax.xaxis)
+    if rows["with_features_s"].max() > DECADE * rows["with_features_s"].min() > 0:
+        ax.set_xscale("log")
+        style.plain_log_ticks(ax.xaxis)
+    else:
+        ax.set_xlim(left=0)
     ax.grid(visible=True, axis="both")
     return ax
 

@@ -12,6 +12,7 @@ from itertools import product
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from analysis.figures import style
 from analysis.figures.drawing import Drawing
@@ -19,6 +20,7 @@ from analysis.findings.findings import Findings
 from analysis.findings.outside import sets_of
 
 MOST_PAIRS = 8
+APART = 7  # points of the page between the marks of two sets
 
 
 def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
@@ -45,10 +47,17 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         ):
             own, color = inside[pair], style.COLORS[k % len(style.COLORS)]
             x, y = times * own.estimate, times * row.estimate
-            ax.plot(times * np.array([own.low, own.high]), [y, y], color=color, lw=1.2, alpha=0.7)
-            ax.plot([x, x], times * np.array([row.low, row.high]), color=color, lw=1.2, alpha=0.7)
+            aside = (j - (len(sets) - 1) / 2) * APART / 72  # all sets of a pair have one x
+            moved = ax.transData + ScaledTranslation(aside, 0, figure.dpi_scale_trans)
+            look = {"color": color, "lw": 1.2, "alpha": 0.7, "transform": moved}
+            ax.plot(times * np.array([own.low, own.high]), [y, y], **look)
+            ax.plot([x, x], times * np.array([row.low, row.high]), **look)
             mark = style.MARKERS[j % len(style.MARKERS)]
-            ax.plot([x], [y], color=color, marker=mark, markersize=6, ls="none")
+            look |= {"alpha": 1.0, "ls": "none"}
+            ax.plot([x], [y], marker=mark, markersize=6, **look)
+            ax.update_datalim([(times * v, times * w) for v, w in (
+                (own.low, row.low), (own.high, row.high)) if v == v and w == w])  # fmt: skip
+    ax.autoscale_view()
     low, high = np.array(ax.get_xlim()), np.array(ax.get_ylim())
     ends = [max(low[0], high[0]), min(low[1], high[1])]
     if ends[0] < ends[1]:

@@ -19,15 +19,22 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from analysis.findings.also_tests import read_scores
 from analysis.findings.load import Images, Part, Runs, as_kind, read_mapping
 from analysis.findings.looked import NAME as LOOKS
 from analysis.findings.looked import looks_before
 from analysis.publish.private_names import Cleaner
 from analysis.statistics.samples.predictions import Predictions
-from headstart.digests import digest_of, sealed_text, write_sealed_json, write_sealed_pair
+from headstart.digests import (
+    digest_of,
+    sealed_table,
+    sealed_text,
+    write_sealed_json,
+    write_sealed_pair,
+)
 from headstart.files import atomic_file
-from headstart.records import PlanRecord
-from headstart.rows import EvaluationRow, Row, TrialRow
+from headstart.records import ALSO_TEST, PlanRecord
+from headstart.rows import AlsoTestRow, EvaluationRow, Row, TrialRow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +62,10 @@ def write_tables_of(source: Path, part: Part, to: Path, cleaner: Cleaner) -> Non
         to / "trials.parquet", _table(trials, TrialRow, cleaner),
         to / "curves.parquet", _table(curves, EvaluationRow, cleaner),
     )  # fmt: skip
+    scores = read_scores(source, None)
+    if len(scores):
+        with atomic_file(to / ALSO_TEST, "wb") as file:
+            file.write(sealed_table(_table(scores, AlsoTestRow, cleaner)))
     text = yaml.dump(
         cleaner.content(sweep), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100
     )

@@ -24,8 +24,6 @@ from analysis.report.tables import Column, Table, further, of_kind, with_interva
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import row_words
 
-MEGABYTE = 1e6
-
 
 def outside_table(findings: Findings) -> Table:
     """One row a further test set and arm."""
@@ -137,10 +135,7 @@ MOST_WORDS = 12
 def cost_table(findings: Findings) -> Table:
     """One row an arm: what it takes, beside how good it ends."""
     rows = findings.cost.table
-    frame = rows.assign(
-        memory=rows["peak_memory_bytes"] / MEGABYTE,
-        frontier=[_frontier_text(row) for row in rows.itertuples()],
-    )
+    frame = rows.assign(frontier=[_frontier_text(row) for row in rows.itertuples()])
     columns = [
         *task_column(findings),
         Column("arm", "Arm"),
@@ -155,14 +150,11 @@ def cost_table(findings: Findings) -> Table:
             Column("setup_time_s", "Set-up, mean", "seconds"),
         ),
     ]
-    if frame["memory"].notna().any():
-        columns.insert(-3, Column("memory", "Peak memory of the GPU (MB)", "number"))
     note = (
         "Means over finished trials with 95 % intervals. “With cached features”: training, and "
         "computing a frozen part once. On the frontier: no other arm is at least as good in at "
         "most as many of these seconds; beside it the share of draws of seeds (bootstrap) in "
-        "which that is so. Pretraining of a stage is not in it. Memory is measured on GPUs alone, "
-        "of trials that had the process to themselves."
+        "which that is so. Pretraining of a stage is not in it. Memory is not measured."
     )
     return Table("cost", "What each arm takes", frame, tuple(columns), note)
 
