@@ -20,6 +20,7 @@ from harness.teams.collective import meet, open_meeting
 from harness.teams.data_parallel import SharedSteps
 from harness.teams.local_team import IMPORTED
 from harness.training.arrays import Normalise, Part
+from harness.training.balance import weights_of_classes
 from harness.training.loop import Trainer
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.ranks import ONE_RANK
@@ -82,7 +83,10 @@ def make_trainer(task: Task, group: Any = None) -> tuple[nn.Module, Part, Traine
         Normalise((0.1307,), (0.3081,), accelerator.device),
         [{"params": list(network.parameters())}],
     )  # fmt: skip
-    return network, held_out, Trainer(*parts, ranks=group or ONE_RANK)
+    names = [str(k) for k in range(10)]
+    weights = weights_of_classes(task.settings.class_weights, parts[1].labels, names)
+    trainer = Trainer(*parts, ranks=group or ONE_RANK, class_weights=weights)
+    return network, held_out, trainer
 
 
 def train(task: Task, group: Any = None) -> dict[str, Any]:
@@ -108,6 +112,7 @@ def train(task: Task, group: Any = None) -> dict[str, Any]:
         "trained": trainer.take_train_score(),
         "score": trainer.evaluate(held_out, 10),
         "logits": trainer.predict(held_out, 10)[1].numpy(),
+        "average": {k: v.cpu().numpy() for k, v in trainer.average.tensors.items()},
         "weights": {k: v.cpu().numpy() for k, v in network.state_dict().items()},
     }
 

@@ -15,6 +15,7 @@ from harness.sweepfile.settings import Train
 from models.dropout import SeededDropout, set_dropout_generator
 
 WORKERS = (1, 2, 4)
+AVERAGED = (7, 8)  # of `tasks`
 
 
 def noise(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +51,8 @@ def tasks():
         Task("midas_cnn", *noise(50), Train(**sgd), n_steps=5, bucket_bytes=10_000),
         Task("midas_cnn", *noise(50), Train(**sgd, batch_norm_parts=2), n_steps=1),  # each its own
         Task("dropout", *noise(50), Train(**sgd, augment=changed), n_steps=5, is_streamed=True),
+        Task("lenet5", *noise(50), Train(**sgd, ema=0.9, class_weights="balanced"), n_steps=5),
+        Task("dropout", *noise(50), Train(**sgd, ema=0.5, sampling="balanced"), n_steps=5),
     ]
 
 
@@ -77,7 +80,7 @@ def long_runs():
 
 @pytest.mark.parametrize("n", WORKERS)
 def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
-    for k in range(5):
+    for k in (*range(5), *AVERAGED):
         for step in range(5):  # the fourth batch has two images
             for name, alone in solo[k]["gradients"][step].items():
                 result = shared[n][0][k]["gradients"][step][name]
@@ -90,6 +93,15 @@ def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
         trained, expected = shared[n][0][k]["trained"], solo[k]["trained"]
         assert trained.loss == pytest.approx(expected.loss, rel=1e-5)
         assert trained.accuracy == expected.accuracy
+
+
+@pytest.mark.parametrize("n", WORKERS)
+def test_averages_of_the_weights_are_those_of_the_solo_trainer(solo, shared, n):
+    for k in AVERAGED:  # with weights of classes, and epochs that show each class equally often
+        assert solo[k]["average"]
+        for name, alone in solo[k]["average"].items():
+            for result in shared[n]:
+                assert np.allclose(result[k]["average"][name], alone, rtol=1e-5, atol=1e-6), name
 
 
 @pytest.mark.parametrize("n", WORKERS)
