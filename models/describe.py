@@ -15,7 +15,7 @@ from headstart.errors import ModelError
 from headstart.own_code import absolute, is_reference, shown
 from headstart.yaml12 import parse_scalar_or_flow
 from models.catalog import find_network, model_info
-from models.forms import WRITTEN
+from models.forms import WRITTEN, Surgical
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,13 +66,18 @@ def describe(name: str, options: dict[str, object], n_classes: int, fine_tune: o
 
     image_size, channels, model = _built(name, options, n_classes, info)
     groups = layer_groups(model, torch.zeros(2, channels, *image_size))
-    tuned = tune(model, groups, read(fine_tune), epochs=1, seed=0)
+    tuning = read(fine_tune)
+    tuned = tune(model, groups, tuning, epochs=1, seed=0)
     tuned.freeze(model, max(tuned.schedule.begins, default=0))
     size = f"{image_size[0]}×{image_size[1]}"
     title = f"{shown(name)}: images of {channels}×{size}, {n_classes} classes, "
     title += f"fine_tune: {fine_tune}"
     cost = count_cost(model, channels, image_size)
-    return [title, "", *_table(model, tuned.groups), "", *_cost_lines(cost)]
+    chosen = []
+    if isinstance(tuning, Surgical):
+        chosen = [f"of the groups before the head {tuning.n_groups} will train: a trial's first "
+                  "gradients choose"]  # fmt: skip
+    return [title, "", *_table(model, tuned.groups), *chosen, "", *_cost_lines(cost)]
 
 
 def _built(
@@ -182,6 +187,8 @@ def _large_head(sizes: Mapping[str, int], groups: Sequence[LayerGroup]) -> Itera
 
 
 def _kinds(model: nn.Module, group: LayerGroup) -> Iterator[str]:
+    from torch.nn.utils.parametrize import type_before_parametrizations
+
     from models.heads import DenseHead
 
     for path in group.modules:
@@ -189,7 +196,7 @@ def _kinds(model: nn.Module, group: LayerGroup) -> Iterator[str]:
         if isinstance(module, DenseHead):
             yield from (type(layer).__name__ for layer in module)
         else:
-            yield type(module).__name__
+            yield type_before_parametrizations(module).__name__
 
 
 def _cost_lines(cost: Cost) -> Iterator[str]:

@@ -47,6 +47,23 @@ def test_the_table_says_what_trains(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a multiply-add as 2 FLOP" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("form", "trains", "n_trained"),
+    [
+        ("{only: bias}", ("6", "16", "120", "84", "yes"), "1,076"),
+        ("{lora: {rank: 2, targets: [fc1]}}", ("-", "-", "1,040", "-", "yes"), "1,890"),
+        ("surgical", ("yes", "yes", "yes", "yes", "yes"), "61,706"),
+    ],
+)
+def test_the_table_says_how_much_of_a_group_trains(capsys, form, trains, n_trained) -> None:
+    main(["lenet5", "--fine-tune", form])
+    lines = capsys.readouterr().out.splitlines()
+    assert tuple(line.split()[3] for line in lines[3:8]) == trains
+    assert lines[8].split()[:3] == ["all", "61,706", n_trained]
+    assert "Parametrized" not in "".join(lines)
+    assert ("1 will train" in lines[9]) == (form == "surgical")
+
+
 def test_options_and_mappings_are_read_as_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     main(["midas_cnn", "--option", "image_size=[16, 24]", "--fine-tune", "{from: dense}"])
     assert "1×16×24" in capsys.readouterr().out

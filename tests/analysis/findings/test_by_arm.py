@@ -79,3 +79,12 @@ def test_another_arm_moves_no_interval(tmp_path: Path) -> None:
     rest = runs.trials[runs.trials["arm"] == "second"]
     single = arm_table(read_asked(runs), rest, "test_accuracy").set_index("arm")
     assert both.loc["second", ends].tolist() == single.loc["second", ends].tolist()
+
+
+def test_what_gradients_chose_stands_beside_fine_tune(tmp_path: Path) -> None:
+    folder = write(tmp_path, 3, Arm("a", fine_tune="surgical"))
+    path = folder / "trials.parquet"
+    chosen = ["conv1", "conv2\nfc1", "conv1"]
+    pd.read_parquet(path).assign(chosen_layers=chosen).to_parquet(path)
+    table, _ = table_of(folder)
+    assert table.loc["a", "fine_tune"] == "surgical: conv1 / surgical: conv2, fc1"

@@ -43,6 +43,10 @@ seeds: 3
 resources: {pack: 3, fuse: always}
 """
 LENET = SWEEP.replace("midas_cnn, width: 4, dense: 30", "lenet5")
+BIAS, NORM = (
+    SWEEP.replace("last_3, train: {cache_frozen: false}", f"{{only: {kind}}}")
+    for kind in ("bias", "norm")
+)
 
 
 def apart(part):
@@ -65,6 +69,7 @@ def trainers_of(trials, folder, context, share=False):
     [
         ("all", SWEEP, False), ("all", SWEEP, True), ("some", SWEEP, False), ("some", SWEEP, True),
         ("all", LENET, False), ("all", LENET, True),
+        ("some", BIAS, True), ("some", NORM, True),
         ("tail", SWEEP, False),  # its features are shared already
     ],
 )  # fmt: skip
@@ -254,6 +259,9 @@ def test_which_units_are_fused_and_why_not(unit):
     assert "only trial" in reason("all", ("seeds: 3", "seeds: 1"))
     assert "plateau" in reason("all", ("epochs: 2", "epochs: 2, schedule: {name: plateau}"))
     assert "gradual" in reason("all", ("all: {}", "all: {fine_tune: gradual}"))
+    assert reason("some", text=BIAS) is None
+    assert "lora adds" in reason("all", ("all: {}", "all: {fine_tune: {lora: {rank: 2}}}"))
+    assert "for each seed" in reason("all", ("all: {}", "all: {fine_tune: surgical}"))
     vit = ("midas_cnn, width: 4, dense: 30", "vit_b_16, image_size: 32, channels: 1")
     assert reason("all", vit) is not None
     mixed = (unit("all")[0], unit("some")[1])

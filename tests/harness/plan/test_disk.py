@@ -37,7 +37,8 @@ def planned(folder: Path, *settings: str):
 
 
 @pytest.mark.parametrize("settings", [
-    ("save.every=1", "save.last=true"), ("save.weights=delta",), ("save.weights=none",)
+    ("save.every=1", "save.last=true"), ("save.weights=delta",), ("save.weights=none",),
+    ("save.weights=delta", "arms.last.fine_tune={lora: {rank: 2, targets: [dense]}}"),
 ])  # fmt: skip
 def test_the_bytes_of_weights_are_those_of_the_files(tmp_path, settings):
     plan = planned(tmp_path, *settings)
@@ -50,9 +51,12 @@ def test_the_bytes_of_weights_are_those_of_the_files(tmp_path, settings):
         assert all(size == pytest.approx(expected.file, rel=0.05) for size in sizes)
 
 
-@pytest.mark.parametrize("arm", ["all", "sgd"])
-def test_the_bytes_of_a_state_are_those_of_its_file(tmp_path, arm):
-    plan = planned(tmp_path)
+@pytest.mark.parametrize(
+    ("arm", "settings"),
+    [("all", ()), ("sgd", ()), ("sgd", ("arms.sgd.fine_tune={lora: {rank: 32}}",))],
+)
+def test_the_bytes_of_a_state_are_those_of_its_file(tmp_path, arm, settings):
+    plan = planned(tmp_path, *settings)
     spec = next(t for t in plan.trials if t.arm == ("drawn" if arm == "all" else arm))
     with RunFolder(tmp_path / "run") as folder:
         place = folder.trial_folder(spec.id)
