@@ -28,6 +28,10 @@ def mistakes_of(condition: Condition) -> Iterator[tuple[str, str]]:
                                       "give it in arms that have initialize")  # fmt: skip
     if train.pull_to_start and condition.fine_tune == "none":
         yield "train.pull_to_start", "pulls nothing with fine_tune: none"
+    if train.pull_to_start and tuning.part == "added":
+        yield "train.pull_to_start", ("pulls no weight with fine_tune: lora, whose weights stay; "
+                                      "train.weight_decay pulls what is added to 0, and so the "
+                                      "sum to the start")  # fmt: skip
 
 
 def _against_fit(train: Train) -> Iterator[tuple[str, str]]:

@@ -93,7 +93,8 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "ran_as attempts finished_at deterministic nondeterministic_operation gpu_share "
         "gpu_workers gpu_sharing cuda cudnn driver notes warnings image_height image_width "
         "channels code best_val_loss best_val_balanced_accuracy best_val_macro_f1 best_train_loss "
-        "best_train_accuracy test_balanced_accuracy test_macro_f1 redrawn refits chosen_layers"
+        "best_train_accuracy test_balanced_accuracy test_macro_f1 probe_l2 redrawn "
+        "refits chosen_layers"
     )
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "

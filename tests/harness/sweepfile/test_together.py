@@ -29,6 +29,7 @@ ARM = "  pretrained: {initialize: drawn}"
         ("fine_tune: {probe: lbfgs}, train: {evaluate_mirrored: true}", "images as they are"),
         ("fine_tune: {probe: lbfgs}, train: {pull_to_start: 0.1}", "chooses its own L2"),
         ("fine_tune: none, train: {pull_to_start: 0.1}", "pulls nothing with fine_tune: none"),
+        ("fine_tune: {lora: {rank: 2}}, train: {pull_to_start: 0.1}", "pulls no weight with"),
         ("fine_tune: {probe: lbfgs}, search: {learning_rate: {log_uniform: [0.1, 1.0]}}",
          "nothing trains in this arm"),
     ],
