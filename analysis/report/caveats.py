@@ -39,6 +39,7 @@ def find_caveats(findings: Findings) -> list[str]:
         _redrawn,
         _unpaired,
         _conditions,
+        _fitted,
         _unequal_searches,
         _not_deterministic,
         _side_by_side,
@@ -54,6 +55,20 @@ def find_caveats(findings: Findings) -> list[str]:
 def _merged(findings: Findings) -> Iterator[str]:
     """What is not alike in the folders that were merged."""
     yield from (words.sentence(text) for text in findings.runs.remarks)
+
+
+def _fitted(findings: Findings) -> Iterator[str]:
+    """That arms whose head was fitted at once have no way that could be compared."""
+    trials = findings.runs.trials
+    if "probe_l2" in trials and trials["probe_l2"].notna().any():
+        arms = sorted(trials["arm"][trials["probe_l2"].notna()].unique())
+        heads = "The head of" if len(arms) == 1 else "The heads of"
+        was = "was" if len(arms) == 1 else "were"
+        yield (
+            f"{heads} {words.listed([f'“{arm}”' for arm in arms])} {was} fitted at once (linear "
+            "probe), which tables count as one step: what it ends with is compared, and not how it "
+            "got there."
+        )
 
 
 def unfinished_line(findings: Findings) -> Iterator[str]:

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis.report.caveats import _conditions, _not_deterministic, _rules, _unequal_searches
+from analysis.report.caveats import (
+    _conditions,
+    _fitted,
+    _not_deterministic,
+    _rules,
+    _unequal_searches,
+)
 from analysis.statistics.samples.pairing import Pair
 
 
@@ -36,6 +42,16 @@ def test_nothing_is_said_of_deterministic_trials_and_of_tables_of_versions_befor
     for kept in (True, None):
         rows = findings(arm=["a"], deterministic=[kept], nondeterministic_operation=[""])
         assert not list(_not_deterministic(rows))
+
+
+def test_a_head_that_was_fitted_at_once_is_named_with_what_is_not_compared():
+    assert not list(_fitted(findings(arm=["a"])))
+    assert not list(_fitted(findings(arm=["a"], probe_l2=[None])))
+    (text,) = _fitted(findings(arm=["a", "p", "p"], probe_l2=[None, 0.1, 0.2]))
+    assert text.startswith("The head of “p” was fitted at once (linear probe)")
+    assert text.endswith("compared, and not how it got there.")
+    (both,) = _fitted(findings(arm=["q", "p"], probe_l2=[0.1, 0.2]))
+    assert both.startswith("The heads of “p” and “q” were fitted")
 
 
 ALIKE = {

@@ -255,6 +255,8 @@ def test_an_untrained_arm_has_no_course() -> None:
     assert untrained(broken) == set()
     assert untrained(trials.drop(columns="status")) == {"t"}
     assert untrained(trials.drop(columns="steps")) == set()
+    fitted = trials.assign(steps=1, probe_l2=[0.1 if arm == "c" else None for arm in trials["arm"]])
+    assert untrained(fitted) == {"c"}, "a head that was fitted counts one step, and has no way"
     trained = build_contrasts(trials.assign(steps=9), curves, [PAIR], (0.9,), metrics)
     assert len(trained) == 3
 
