@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from headstart.errors import ModelError
 from headstart.settings import AsTuple, Frozen, key
@@ -102,21 +110,26 @@ NORMALISE = Annotated[
 ]
 
 
-Hidden = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...],
-    AsTuple,
-    Field(min_length=1, max_length=MOST_LAYERS),
-]
+_Units = tuple[Annotated[int, Field(ge=1, le=MOST_UNITS)], ...]
+Hidden = Annotated[_Units, AsTuple, Field(min_length=1, max_length=MOST_LAYERS)]
 """Units of hidden layers, input first."""
 
 
 class NewHead(Frozen):
     """Fully connected layers in the place of a network's last ones; see `models/heads.py`."""
 
-    hidden: Hidden = key("Units of each hidden layer, input first. ReLU follows each, and the "
-        "layer of the logits follows them.", example=[256], unit="units")  # fmt: skip
+    hidden: Annotated[_Units, AsTuple, Field(max_length=MOST_LAYERS)] = key("Units of each hidden "
+        "layer, input first. ReLU follows each, and the layer of the logits follows them. `[]`: "
+        "the layer of the logits alone.", example=[256], unit="units")  # fmt: skip
     dropout: Annotated[float, Field(ge=0, lt=1)] = key("Share of each hidden layer's outputs that "
         "is dropped in training.", 0.0, example=0.5, unit="fraction")  # fmt: skip
+
+    @field_validator("dropout")
+    @classmethod
+    def _is_of_hidden_layers(cls, dropout: float, given: ValidationInfo) -> float:
+        if dropout > 0 and given.data.get("hidden") == ():
+            raise ValueError("is of hidden layers, and `hidden` names none: leave dropout out")
+        return dropout
 
 
 class NetworkOptions(BaseModel):

@@ -166,10 +166,31 @@ def test_it_is_drawn_as_torchs_linear_layers_from_its_own_seed() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_a_head_without_hidden_layers_is_one_linear_layer_of_averaged_maps() -> None:
+    """Of SqueezeNet it goes without the ReLU, behind which logits below 0 have no gradient."""
+    network = build("squeezenet1_0", head={"hidden": []}).eval()
+    head = network.get_submodule("classifier.head")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        drawn = nn.Linear(512, 7)
+    assert [name for name, _ in head.named_parameters()] == ["output.weight", "output.bias"]
+    assert torch.equal(head.get_submodule("output").weight, drawn.weight)
+    with torch.no_grad():
+        head.get_submodule("output").bias.copy_(drawn.bias - 100)
+    features = network.get_submodule("features")(images())
+    logits = network(images())
+    torch.testing.assert_close(logits, drawn(features.mean((2, 3))) - 100)
+    logits.sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in head.parameters())
+    assert layer_groups(network, images())[-1].parameters == tuple(
+        f"classifier.head.output.{kind}" for kind in ("weight", "bias")
+    )
+
+
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ({"hidden": []}, r"head.hidden: \[\].*at least 1"),
+        ({"hidden": [], "dropout": 0.5}, "head.dropout: 0.5: .*names none: leave dropout out"),
         ({"hidden": [0]}, "head.hidden.0: 0: .*greater than or equal to 1"),
         ({"hidden": [-3]}, "head.hidden.0: -3"),
         ({"hidden": [2.5]}, "head.hidden.0: 2.5"),

@@ -175,7 +175,7 @@ def test_eight_mistakes_are_eight_messages_each_with_its_line(write_sweep):
         ("name: small", "name: ../small", "is not a name"),
         ("{initialize: drawn}", "{initialize: nowhere.safetensors}", "no such file"),
         ("scratch: {}", "scratch: {head: {hidden: [8]}}", "an option of the network: model: {head"),
-        ("lenet5}", "lenet5, head: {hidden: []}}", "model.head.hidden: [] Value should have at"),
+        ("lenet5}", "lenet5, head: {hidden: [], dropout: 0.2}}", "leave dropout out"),
         ("lenet5}", "lenet5, head: {hidden: [-8]}}", "model.head.hidden[0]: -8 should be greater"),
         ("lenet5}", "lenet5, head: '256'}", "model.head: '256' is not a mapping of keys"),
         ("lenet5}", "lenet5, head: {hidden: [8], dropout: 1}}", "dropout: 1 should be less than 1"),
