@@ -6,7 +6,7 @@ With `--get NAME` a set that has a public source is fetched and decoded. `make d
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from datasets.catalog import (
@@ -16,9 +16,11 @@ from datasets.catalog import (
     locate_dataset,
     options_model,
 )
-from datasets.locations import cache_folder, data_folder
+from datasets.files.remote import address_of
+from datasets.locations import cache_folder, data_folder, expanded, user_path
 from headstart.cli import run_command, to_path
-from headstart.errors import DataNotFoundError
+from headstart.errors import DataError, DataNotFoundError, InputError
+from headstart.yaml12 import Node, parse_yaml
 
 
 def main(argv: Sequence[str]) -> None:
@@ -32,12 +34,48 @@ def main(argv: Sequence[str]) -> None:
     print(f"Decoded arrays and downloads: {cache_folder()} (HEADSTART_CACHE)\n")
     for name in dataset_names():
         print(describe_place(name, args.data))
+    for sweep in sorted(Path("sweeps").glob("*.yaml")):  # of the checkout, where this runs in one
+        for line in describe_named(sweep, args.data):
+            print(line)
 
 
 def describe_place(name: str, data_dir: Path | None) -> str:
     """Lines for set `name`: what it is, whether it is here, and else the line that gets it."""
     headline = (dataset_module(name).__doc__ or "").strip().splitlines()[0]
     return f"{name:<15}{headline}\n{'':<15}{_place(name, data_dir)}\n"
+
+
+def describe_named(sweep: Path, data_dir: Path | None) -> Iterator[str]:
+    """A line for each file of data that a sweep file names by `path`, here or missing."""
+    try:
+        root = parse_yaml(sweep.read_text("utf-8"), str(sweep))
+    except (InputError, OSError, UnicodeDecodeError):
+        return  # the sweep's own command says what is wrong with it
+    for path in dict.fromkeys(_paths_in(root)):
+        if address_of(path) is not None:
+            continue  # of a remote store: it is fetched
+        try:
+            place = f"here:    {user_path(path, data_folder(data_dir))}"
+        except DataNotFoundError:
+            put = expanded(path) if path.is_absolute() else data_folder(data_dir) / path
+            place = f"missing: put it at {put}; {sweep} says where it is from"
+        except DataError as err:
+            place = f"not to be read: {err}"
+        yield f"{sweep.name}: {path}\n{'':<15}{place}\n"
+
+
+def _paths_in(node: Node) -> Iterator[Path]:
+    """Values of `path` beside a `name` at and below a node: data sets, also of stages and lists."""
+    if isinstance(node.value, list):
+        for item in node.value:
+            yield from _paths_in(item)
+    if not isinstance(node.value, Mapping):
+        return
+    path = node.get("path")
+    if node.get("name") is not None and path is not None and isinstance(path.value, str):
+        yield Path(path.value)
+    for _, child in node.items():
+        yield from _paths_in(child)
 
 
 def _place(name: str, data_dir: Path | None) -> str:

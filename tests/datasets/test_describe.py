@@ -141,6 +141,24 @@ def test_the_table_says_what_is_here_and_how_to_get_the_rest(places, capsys):
     assert "data: {name: folder, path: …}" in out
 
 
+def test_the_table_ends_with_the_files_that_the_sweeps_here_name(places, capsys, monkeypatch):
+    monkeypatch.chdir(places)
+    (places / "sweeps").mkdir()
+    (places / "sweeps" / "two.yaml").write_text(
+        "name: two\ndata: {first_of: [{name: folder, path: a.zip}, {name: folder, path: s3://b/c}]}\n"
+        "pretrain: {one: {data: {name: csv, path: d/e.csv}}, two: {data: {name: csv, path: a.zip}}}"
+    )
+    (places / "sweeps" / "broken.yaml").write_text("name: [")
+    (places / "data" / "d").mkdir(parents=True)
+    (places / "data" / "d" / "e.csv").write_text("1")
+    show_places([])
+    lines = capsys.readouterr().out.split("two.yaml: ", 1)[1].split()
+    assert " ".join(lines) == (
+        f"a.zip missing: put it at {places}/data/a.zip; sweeps/two.yaml says where it is from "
+        f"two.yaml: d/e.csv here: {places}/data/d/e.csv"
+    )
+
+
 def test_a_set_is_fetched_by_name(places, capsys):
     write_mnist(places / "data" / "mnist" / "raw")
     show_places(["--get", "mnist"])

@@ -33,6 +33,7 @@ def pretrained(*stages: str) -> list[str]:
 
 
 SMALLEST = {
+    "ants_bees": [f"data={DRAWN}", "model.image_size=32", "train.batch_size=64"],
     "assignment4": [
         f"data={OWN}", "pretrain.mnist_midas=none", f"pretrain.mnist.data={DRAWN}",
         "pretrain.mnist.train.epochs=1",
@@ -82,11 +83,14 @@ def options_of(name: str) -> list[str]:
 def no_data(tmp_path: Path) -> Path:
     """A folder of data in which only weights lie, random ones in place of ImageNet's."""
     from safetensors.torch import save_file
+    from timm import create_model
     from torchvision.models import squeezenet1_0
 
     (tmp_path / "weights").mkdir()
     weights = squeezenet1_0(weights=None).state_dict()
     save_file(weights, tmp_path / "weights" / "squeezenet1_0_imagenet.safetensors")
+    weights = create_model("tf_efficientnet_lite0").state_dict()
+    save_file(weights, tmp_path / "weights" / "tf_efficientnet_lite0.in1k.safetensors")
     return tmp_path
 
 
