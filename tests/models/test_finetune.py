@@ -122,6 +122,22 @@ def test_frozen_modules_stay_in_evaluation_mode_whoever_asks() -> None:
     assert [n for n, m in model.named_children() if m.training] == ["dropout", "head"]
 
 
+def test_what_stays_frozen_before_the_first_layer_that_trains_builds_no_graph() -> None:
+    model, groups = network()
+    model.train()
+    set_dropout_generator(model, torch.Generator())
+    finetune.freeze(model, groups, ["head"])
+    has_graph: dict[str, bool] = {}
+    for name, module in model.named_children():
+        module.register_forward_hook(
+            lambda _module, _given, out, name=name: has_graph.update({name: out.requires_grad})
+        )
+    F.cross_entropy(model(torch.randn(8, 1, 16, 16)), torch.arange(8) % 4).backward()
+    assert has_graph.pop("head")
+    assert len(has_graph) > 3
+    assert not any(has_graph.values())
+
+
 def test_unfreezing_gives_the_networks_mode_back() -> None:
     model, groups = network()
     model.train()
