@@ -1,10 +1,13 @@
 """Many JPEGs of 224² as a set: rate in memory and streamed, bits, memory, open files, reading.
 
     python benchmarks/streaming.py [--images 200000] [--in-memory 50000] [--epochs 2] [--kills 2]
-                                   [--folder DIR] [--batch 32]
+                                   [--folder DIR] [--keep DIR] [--batch 32] [--reads 1.0]
 
 It makes the JPEGs in a scratch folder (`--folder` names where; about 8 kB of disk each, decoded
-150 kB), and removes all of it in the end. Then, with a small network of our own on one thread:
+150 kB), and removes all of it in the end. `--keep DIR` works in DIR instead and leaves images and
+decoded files there: the next command with it takes them up and makes what is missing. `--in-memory
+0` leaves the first part out, `--images 0` the second. Then, with a small network of our own on one
+thread:
 
 1. Rates: one trial on the first `--in-memory` images three times: all of them in a process's own
    memory; as rows of the decoded file that is mapped; and read ahead as a set that is larger than
@@ -17,6 +20,10 @@ It makes the JPEGs in a scratch folder (`--folder` names where; about 8 kB of di
    the same bits. All the while the processes of the command are looked at: anonymous memory
    (RssAnon) of the largest and of all together, files that they have open, and bytes that they
    read from the disk.
+
+3. `--reads GB` makes one file of that size and nothing else, and prints what the kernel reads from
+   the disk for ten batches of 32 rows of 150 kB at random places: as it guesses, and told which
+   rows (`datasets/cache/exact_reads.py`). The file is taken out of the page cache before each.
 
 Prints a table. Nothing is claimed of a GPU, nor of a disk whose files are not in the page cache:
 the read rate says how much came from the disk itself.
@@ -83,22 +90,44 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--folder", type=Path, help="where the scratch folder is made")
+    parser.add_argument("--keep", type=Path, help="a folder to work in, which stays")
+    parser.add_argument("--reads", type=float, metavar="GB", help="measure reading alone")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # a sweep file and a way
     given = parser.parse_args()
     if given.one:
         train_once(Path(given.one[0]), given.one[1])
         return
-    with tempfile.TemporaryDirectory(dir=given.folder, prefix="streaming-") as name:
-        scratch = Path(name)
-        os.environ["HEADSTART_CACHE"] = str(scratch / "cache")
+    if given.reads is not None and given.reads < 0.1:
+        parser.error("--reads: 0.1 GB or more, of which 48 MB are asked for")
+    with scratch_folder(given.folder, given.keep) as scratch:
+        if given.reads is not None:
+            show_reads(scratch, round(given.reads * 1e9 / (3 * SIZE * SIZE)))
+            return
         (scratch / "net.py").write_text(NETWORK, encoding="utf-8")
-        n_few = min(given.images, given.in_memory)
+        n_few = min(given.images or given.in_memory, given.in_memory)
         if n_few:
+            os.environ["HEADSTART_CACHE"] = str(scratch / "cache-few")
             make_images(scratch / "few", n_few)
             show_rates(written_sweep(scratch, "few", given), n_few)
-            shutil.rmtree(scratch / "cache")
-        make_images(scratch / "all", given.images)
-        show_command(written_sweep(scratch, "all", given), given.images, given.kills)
+            if given.keep is None:
+                shutil.rmtree(scratch / "cache-few")
+        if given.images:
+            os.environ["HEADSTART_CACHE"] = str(scratch / "cache-all")
+            make_images(scratch / "all", given.images)
+            for earlier in ("whole", "killed"):
+                shutil.rmtree(scratch / earlier, ignore_errors=True)
+            show_command(written_sweep(scratch, "all", given), given.images, given.kills)
+
+
+@contextmanager
+def scratch_folder(where: Path | None, keep: Path | None) -> Iterator[Path]:
+    """A folder below `where` that is removed in the end, or `keep`, which stays."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.absolute()
+        return
+    with tempfile.TemporaryDirectory(dir=where, prefix="streaming-") as name:
+        yield Path(name)
 
 
 def written_sweep(scratch: Path, images: str, given: argparse.Namespace) -> Path:
@@ -109,21 +138,73 @@ def written_sweep(scratch: Path, images: str, given: argparse.Namespace) -> Path
 
 
 def make_images(folder: Path, n: int) -> None:
-    """`n` different JPEGs in a folder for each class: a slope of the class's own under noise."""
-    started, rng = time.monotonic(), np.random.default_rng(0)
+    """`n` different JPEGs in a folder for each class: a slope of the class's own under noise.
+
+    Those of an earlier command stay, and those beyond `n` go; each is a function of its number.
+    """
+    started = time.monotonic()
     ramp = np.linspace(0, 1, SIZE, dtype=np.float32)
     for label in range(N_CLASSES):
-        (folder / f"class{label}").mkdir(parents=True)
+        (folder / f"class{label}").mkdir(parents=True, exist_ok=True)
+    earlier = {int(path.stem): path for path in folder.glob("class*/*.jpg")}
     for k in range(n):
+        if k in earlier:
+            continue
         label = k % N_CLASSES
-        coarse = rng.integers(0, 256, (7, 7, 3), dtype=np.uint8)
+        coarse = np.random.default_rng(k).integers(0, 256, (7, 7, 3), dtype=np.uint8)
         image = cv2.resize(coarse, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
         slope = (20 * label * (ramp if label % 2 else ramp[:, None])).astype(np.uint8)
         image[..., label % 3] = np.maximum(image[..., label % 3], slope)
         path = folder / f"class{label}" / f"{k:07d}.jpg"
-        cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
+        begun = path.with_suffix(".part")  # one that a killed command left is no image
+        begun.write_bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
+        begun.rename(path)
+    for k in earlier.keys() - range(n):
+        earlier[k].unlink()
     n_bytes = sum(path.stat().st_size for path in folder.rglob("*.jpg"))
-    say(f"{n:,} JPEGs made, {n_bytes / 1e6:,.0f} MB, {time.monotonic() - started:.0f} s")
+    n_made, seconds = n - len(earlier.keys() & set(range(n))), time.monotonic() - started
+    say(f"{n_made:,} of {n:,} JPEGs made, {n_bytes / 1e6:,.0f} MB, {seconds:.0f} s")
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+def show_reads(scratch: Path, n_rows: int) -> None:
+    """What comes from the disk for rows at random places of a file that no memory keeps."""
+    sys.path.insert(0, str(ROOT))
+    from datasets.cache.exact_reads import ExactReads
+
+    path = scratch / "reads.npy"
+    shape = (n_rows, 3, SIZE, SIZE)
+    rng = np.random.default_rng(0)
+    with open(path, "wb") as file:
+        for _ in range(n_rows):
+            file.write(rng.bytes(int(np.prod(shape[1:]))))
+        file.flush()
+        os.fsync(file.fileno())
+    batches = [np.sort(rng.choice(n_rows, 32, replace=False)) for _ in range(10)]
+    asked = sum(map(len, batches)) * int(np.prod(shape[1:]))
+    say(f"{asked / 1e6:.0f} MB of a file of {path.stat().st_size / 1e9:.2f} GB are asked for:")
+    say(f"{'':24} {'from the disk':>14} {'of what was asked':>18} {'seconds':>8}")
+    for is_told in (False, True):
+        with open(path, "rb") as file:  # nothing of it stays in the page cache
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        rows = np.memmap(path, np.uint8, "r", shape=shape)
+        reads = ExactReads(rows) if is_told else None
+        before, started = read_from_disk(), time.perf_counter()
+        for batch in batches:
+            if reads is not None:
+                reads.announce(batch)
+            rows[batch].sum()
+        seconds, n_read = time.perf_counter() - started, read_from_disk() - before
+        name = "told which rows" if is_told else "as the kernel guesses"
+        say(f"{name:24} {n_read / 1e6:11,.0f} MB {n_read / asked:18.2f} {seconds:8.2f}")
+        del rows, reads
+
+
+def read_from_disk() -> int:
+    """Bytes that this process has read from the disk, and not from the page cache."""
+    return _number(r"read_bytes: (\d+)", Path("/proc/self/io").read_text("utf-8"))
 
 
 # -- rates --------------------------------------------------------------------------------------

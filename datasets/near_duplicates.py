@@ -11,12 +11,16 @@ and they are whitened over the set, so that what all its images share says nothi
 candidates where the cosine of these vectors is high, both absolutely and beside an image's other
 neighbours: among digits everything has neighbours that are nearly as near. Then their pixels must
 agree. Of an image's pairs the ten nearest are kept. `docs/data.md` has what it finds and misses.
+
+The search holds the frequencies alone, twice: 0.5 kB an image. Pictures are made again of
+candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -41,12 +45,27 @@ _BLUR = 1.5  # pixels of the small picture: what a crop of some percent moves
 _MOST_PAIRS = 700_000_000  # of images that are compared: some five seconds of one core
 _MOST_OF_ONE = 10  # pairs of an image that are kept
 _PIECE = 4096  # pictures that are computed at once
+_SUMMED = 1 << 16  # vectors whose products are summed at once
 _BLOCK = 512  # images that are compared with all others at once, or fewer:
 _MOST_THREADS = 8
 _MOST_COSINES = _BLOCK << 16  # of them in memory
 
 
-def near_pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -> np.ndarray:
+class Looks(NamedTuple):
+    """Of images: their low frequencies, float32 (n, 63), each of length 1; which are blank."""
+
+    spectra: np.ndarray
+    is_flat: np.ndarray
+
+
+def looks_at(images: np.ndarray) -> Looks:
+    """Of uint8 (n, C, H, W); what images look like alone does not depend on the others."""
+    return _spectra(_small(images))
+
+
+def near_pairs(
+    images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray, known: Looks | None = None
+) -> np.ndarray:
     """Pairs (i, j), int64 (n, 2), of images that show the same picture; exact copies left out.
 
     Args:
@@ -55,78 +74,123 @@ def near_pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -
         tested: int64 indices of images that may be tested on; of each pair i is one of them.
             Where they are too many to be compared with all others, some of them are: evenly
             spaced ones.
+        known: of the last of the images, which are not looked at again.
     """
     tested = tested[:: max(1, -(-len(tested) * len(images) // _MOST_PAIRS))]
-    if min(images.shape[2:]) < MIN_SIDE or len(tested) == 0:
+    if is_too_small(images.shape) or len(tested) == 0:
         return np.empty((0, 2), np.int64)
     with threadpool_limits(1, "blas"):  # whose threads wait for each other in busy circles
-        return _pairs(images, first_copy, tested)
+        return _pairs(images, first_copy, tested, known)
 
 
-def _pairs(images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    small = _small(images)
-    spectra, is_flat = _spectra(small)
+def is_too_small(shape: tuple[int, ...]) -> bool:
+    """Whether images (…, H, W) have too few pixels to be looked at."""
+    return min(shape[-2:]) < MIN_SIDE
+
+
+def _pairs(
+    images: np.ndarray, first_copy: np.ndarray, tested: np.ndarray, known: Looks | None
+) -> np.ndarray:
+    spectra, is_flat = _looks(images, known)
+    whitening = _whitening(spectra)
+    own = _whitened(spectra[tested], *whitening)
     pairs = [np.empty((0, 2), np.int64)]
     for way in (1, -1):  # as it is, and mirrored
         signs = np.tile(float(way) ** np.arange(_FREQUENCIES), _FREQUENCIES)[1:]
-        own, other = _whitened(spectra, spectra * signs.astype(np.float32))
+        other = np.empty_like(spectra)
+        for start in range(0, len(spectra), _PIECE):
+            piece = spectra[start : start + _PIECE] * signs.astype(np.float32)
+            other[start : start + _PIECE] = _whitened(piece, *whitening)
         for found, is_nearer in _candidates(own, other, tested, first_copy):
             for start in range(0, len(found), _PIECE):
-                rows, columns = found[start : start + _PIECE].T
+                piece = found[start : start + _PIECE]
+                at, places = np.unique(piece, return_inverse=True)
+                small = _small_of(images, at)
+                rows, columns = places.reshape(piece.shape).T
                 agree = _pixels_agree(
                     small[rows], small[columns][:, :, ::way], is_nearer[start : start + _PIECE]
                 )
-                agree &= ~is_flat[rows] & ~is_flat[columns]
-                pairs.append(np.stack([rows[agree], columns[agree]], axis=1))
+                agree &= ~is_flat[piece].any(axis=1)
+                pairs.append(piece[agree])
     return _each_once(np.concatenate(pairs))
 
 
-def _small(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, 32, 32) gray."""
-    import cv2
+def _looks(images: np.ndarray, known: Looks | None) -> Looks:
+    """Of all images, each core a block of them."""
+    n_new = len(images) - (0 if known is None else len(known.is_flat))
+    spectra = np.empty((len(images), _FREQUENCIES**2 - 1), np.float32)
+    is_flat = np.empty(len(images), bool)
+    if known is not None:
+        spectra[n_new:], is_flat[n_new:] = known
 
-    small = np.empty((len(images), _SIDE, _SIDE), np.uint8)
-
-    def shrink(start: int) -> None:
-        for index, image in enumerate(images[start : start + _BLOCK], start):
-            rows = image[0]
-            if len(image) == 3 and image.strides[0] != 0:
-                rows = cv2.cvtColor(cv2.merge(list(image)), cv2.COLOR_RGB2GRAY)
-            small[index] = cv2.resize(rows, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    def look(start: int) -> None:
+        stop = min(start + _BLOCK, n_new)
+        spectra[start:stop], is_flat[start:stop] = looks_at(images[start:stop])
 
     with ThreadPoolExecutor(n_cores()) as pool:
-        list(pool.map(shrink, range(0, len(images), _BLOCK)))
+        list(pool.map(look, range(0, n_new, _BLOCK)))
+    return Looks(spectra, is_flat)
+
+
+def _small(images: Iterable[np.ndarray]) -> np.ndarray:
+    """uint8 (n, 32, 32) gray, of images (C, H, W)."""
+    import cv2
+
+    small = []
+    for image in images:
+        rows = image[0]
+        if len(image) == 3 and image.strides[0] != 0:
+            rows = cv2.cvtColor(cv2.merge(list(image)), cv2.COLOR_RGB2GRAY)
+        small.append(cv2.resize(rows, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+    return np.stack(small)
+
+
+def _small_of(images: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """uint8 (n, 32, 32) gray, of the images `at`; they are read one by one."""
+    small = np.empty((len(at), _SIDE, _SIDE), np.uint8)
+
+    def shrink(start: int) -> None:
+        some = at[start : start + _BLOCK]
+        small[start : start + _BLOCK] = _small(images[index] for index in some)
+
+    with ThreadPoolExecutor(n_cores()) as pool:
+        list(pool.map(shrink, range(0, len(at), _BLOCK)))
     return small
 
 
-def _spectra(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low frequencies, float32 (N, 63), each of length 1; and whether a picture is blank."""
+def _spectra(small: np.ndarray) -> Looks:
+    """Of uint8 (n, 32, 32)."""
     n = np.arange(_SIDE)
     cosines = np.cos(np.pi * (2 * n + 1) * n[:_FREQUENCIES, None] / (2 * _SIDE))
     cosines[0] /= np.sqrt(2)  # orthonormal but for a factor
     basis = cosines.astype(np.float32)
-    spectra = np.empty((len(small), _FREQUENCIES**2 - 1), np.float32)
-    is_flat = np.empty(len(small), bool)
-    for start in range(0, len(small), _PIECE):
-        block = small[start : start + _PIECE].astype(np.float32)
-        is_flat[start : start + _PIECE] = block.std(axis=(1, 2)) < _FLAT
-        low = (basis @ block @ basis.T).reshape(len(block), -1)
-        spectra[start : start + _PIECE] = low[:, 1:]
-    return _unit(spectra), is_flat
+    pictures = small.astype(np.float32)
+    low = (basis @ pictures @ basis.T).reshape(len(pictures), -1)
+    return Looks(_unit(low[:, 1:]), pictures.std(axis=(1, 2)) < _FLAT)
 
 
-def _whitened(spectra: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both without the mean and the covariance of `spectra`, each row of length 1."""
+def _whitening(spectra: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of vectors, and the matrix that takes their covariance away."""
     mean = spectra.mean(axis=0)
     n, n_dimensions = spectra.shape
-    covariance = (spectra - mean).T @ (spectra - mean) / n
+    covariance = np.zeros((n_dimensions, n_dimensions), np.float32)
+    for start in range(0, n, _SUMMED):
+        piece = spectra[start : start + _SUMMED] - mean
+        covariance += piece.T @ piece
+    covariance /= n
     level = float(np.trace(covariance)) / n_dimensions
     known = n / (n + n_dimensions)  # of few images a covariance is mostly noise
     values, vectors = np.linalg.eigh(
         known * covariance + (1 - known) * level * np.eye(n_dimensions, dtype=np.float32)
     )
-    scale = (vectors / np.sqrt(np.maximum(values, max(_FLOOR * level, 1e-12)))).astype(np.float32)
-    return _unit((spectra - mean) @ scale), _unit((others - mean) @ scale)
+    return mean, (vectors / np.sqrt(np.maximum(values, max(_FLOOR * level, 1e-12)))).astype(
+        np.float32
+    )
+
+
+def _whitened(spectra: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Without the mean and the covariance, each row of length 1."""
+    return _unit((spectra - mean) @ scale)
 
 
 def _candidates(
@@ -134,13 +198,15 @@ def _candidates(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs (i, j) of vectors that are near, and whether much nearer than i's other neighbours.
 
-    Each core compares a block of images: a matrix product, then a search in it.
+    `own` is of the images `tested`. Each core compares a block of images: a matrix product, then a
+    search in it.
     """
     n_threads = min(n_cores(), _MOST_THREADS)
     block = max(1, min(_BLOCK, _MOST_COSINES // len(other)) // n_threads)
 
     def of_block(start: int) -> tuple[np.ndarray, np.ndarray]:
-        return _nearest(own, other, tested[start : start + block], first_copy)
+        stop = start + block
+        return _nearest(own[start:stop], other, tested[start:stop], first_copy)
 
     with ThreadPoolExecutor(n_threads) as pool:
         yield from pool.map(of_block, range(0, len(tested), block))
@@ -150,7 +216,7 @@ def _nearest(
     own: np.ndarray, other: np.ndarray, at: np.ndarray, first_copy: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `_candidates`, of the images `at`."""
-    near = own[at] @ other.T
+    near = own @ other.T
     flat = np.flatnonzero(near >= _CANDIDATE)
     rows, columns = np.divmod(flat, len(other))
     cosines = near.ravel()[flat]

@@ -30,7 +30,7 @@ from datasets.cache.pages import IMAGES, Pages
 from datasets.cache.room import is_used, make_room, mark_used
 from datasets.cache.said import Progress, say
 from datasets.cache.sources import content_of, stamps_of
-from datasets.near_duplicates import near_pairs
+from datasets.near_duplicates import Looks, near_pairs
 from headstart.errors import DataError, InputError, LockedError, StorageError
 from headstart.files import remove, remove_dead_temporaries, sync_folder, temporary_beside
 from headstart.lock import Lock
@@ -229,7 +229,7 @@ class _Entry:
                 shape = (len(pages.images), channels, *pages.images.shape[2:])
                 dataset = replace(dataset, images=np.broadcast_to(pages.images, shape))
             if self.may_repeat:
-                dataset = _with_near_pairs(dataset)
+                dataset = _with_near_pairs(dataset, pages.looks)
             if not pages.is_kept:
                 dataset = replace(dataset, notes=(*dataset.notes, self._stays(dataset)))
             with self._storage():
@@ -310,10 +310,11 @@ def _write_rows(path: Path, right: np.ndarray, rows: np.ndarray) -> None:
         os.fsync(file.fileno())
 
 
-def _with_near_pairs(dataset: Dataset) -> Dataset:
+def _with_near_pairs(dataset: Dataset, looks: Sequence[Looks]) -> Dataset:
     tested = dataset.parts.get("test", np.arange(len(dataset.labels)))  # else any may be drawn
     assert dataset.first_copy is not None, "build_dataset sets it"
-    pairs = near_pairs(dataset.images, dataset.first_copy, tested)
+    known = Looks(*map(np.concatenate, zip(*looks, strict=True))) if looks else None
+    pairs = near_pairs(dataset.images, dataset.first_copy, tested, known)
     return replace(dataset, near_pairs=pairs)
 
 

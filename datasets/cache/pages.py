@@ -29,6 +29,7 @@ from datasets.base import Measured
 from datasets.cache.packed import Decode, PackedImages, Places
 from datasets.cache.said import Progress
 from datasets.files.places import Place
+from datasets.near_duplicates import Looks, is_too_small, looks_at
 from headstart.processes import n_cores
 
 IMAGES = "images.npy"
@@ -65,6 +66,9 @@ class Pages:
         is_kept: whether images are written; False: they stay in their files.
         digests: 16 bytes for each image, as `datasets.base.image_digests` gives them.
         crcs: CRC-32 of each row.
+        looks: of images that are not kept, what the search for near-duplicates needs of them, so
+            that they are not decoded again for it; of the last ones, where a killed command went
+            before.
     """
 
     folder: Path
@@ -74,6 +78,7 @@ class Pages:
     is_kept: bool = True
     digests: list[bytes] = field(default_factory=list)
     crcs: list[int] = field(default_factory=list)
+    looks: list[Looks] = field(default_factory=list)
     _row: tuple[int, ...] = ()
     _n: int = 0
     _n_said: int = 0
@@ -93,7 +98,7 @@ class Pages:
             OSError: the disk has no room for it.
         """
         self._n, self._row = n, row
-        self.crcs, self.digests = [], []
+        self.crcs, self.digests, self.looks = [], [], []
         self.is_kept = self.is_kept and self.make_room(self._at(n), can_stay)
         records, n_bytes = self._kept()
         self._n_said = sum(int(record["names"]) for record in records)
@@ -116,6 +121,8 @@ class Pages:
         if self.is_kept:
             pages.write(np.ascontiguousarray(block.images).data)
             pages.flush()
+        elif len(block.images) and not is_too_small(block.images.shape):
+            self.looks.append(looks_at(block.images))
         line = {**record, "crcs": block.crcs, "digests": b"".join(block.digests).hex()}
         journal.write(json.dumps(line).encode() + b"\n")
         journal.flush()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from datasets.files.places import FILES, Place, Reader, place_in_zip, read_place
@@ -387,8 +387,13 @@ class _BoundedStream:
 
 def _folders(names: Iterable[str]) -> frozenset[str]:
     """All folders that `names` lie in or are; a folder's own name ends with `/`."""
-    parents = (parent for name in names if is_wanted(name) for parent in folders_above(name))
-    return frozenset(parents)
+    return frozenset(all_above(name for name in names if is_wanted(name)))
+
+
+def all_above(names: Iterable[str]) -> set[str]:
+    """All folders that these relative names lie in, each as a relative name."""
+    nearest = {name[: name.rfind("/") + 1] for name in names}
+    return {folder for name in nearest for folder in folders_above(name)}
 
 
 def folders_above(name: str) -> list[str]:
@@ -406,8 +411,9 @@ def _plain_name(name: str) -> str:
 
 def is_wanted(name: str) -> bool:
     """Whether a relative name is neither hidden nor of what macOS adds to archives."""
-    parts = name.split("/")
-    return bool(name) and not any(p.startswith(".") or p == "__MACOSX" for p in parts)
+    if not name or name.startswith(".") or "/." in name:
+        return False
+    return "__MACOSX" not in name or "__MACOSX" not in name.split("/")
 
 
 def _check_text(where: Path, name: str) -> None:
@@ -423,12 +429,10 @@ def _check_name(path: Path, name: str) -> None:
     _check_text(path, name)
     if len(name) > _LONGEST_NAME:
         raise DataError(f"{path}: '{name[:40]}…' is a name of {len(name):,} characters")
-    slashed = PurePosixPath(name.replace("\\", "/"))
-    if (
-        slashed.is_absolute()
-        or ".." in slashed.parts
-        or (slashed.parts and ":" in slashed.parts[0])
-    ):
+    slashed = name.replace("\\", "/")
+    parts = slashed.split("/")  # not by pathlib, which takes longer than reading small files
+    first = next((part for part in parts if part not in ("", ".")), "")
+    if slashed.startswith("/") or ".." in parts or ":" in first:
         raise DataError(
             f"{path}: '{name}' would unpack outside its folder; pack it again with relative names"
         )

@@ -25,7 +25,7 @@ from datasets.files.places import Place, Reader
 from datasets.files.trees import Tree
 from datasets.images.bit_depth import ValueRange, check_reach
 from datasets.images.decode import Decoded, OnDamaged, decode
-from headstart.errors import DataError
+from headstart.errors import DataError, InputError
 from headstart.processes import n_cores
 
 _NAMED = 5  # files that a note names
@@ -145,7 +145,15 @@ def decode_into_pages(
     `how.shape` gives uint8 (H, W, C). Where the file has no room, the images stay where they lie.
     Raises as `decode_files` does.
     """
-    records = pages.begin(len(names), row, can_stay=tree.place is not None)
+    try:
+        records = pages.begin(len(names), row, can_stay=tree.place is not None)
+    except InputError as err:
+        if tree.place is not None:
+            raise
+        raise InputError(
+            f"{err}. {tree.where} can only be read from its start: unpack it, or pack it as a "
+            "plain tar or a zip file, and its images can stay there"
+        ) from err
     done = sum(int(record["names"]) for record in records)
     step = rows_of_a_block(int(np.prod(row)))
     for block, record in _blocks(tree, names[done:], how, step, _as_rows):

@@ -174,8 +174,10 @@ def _of_lists(layout: Layout, offers: Sequence[_Offer]) -> list[str]:
 
 
 def _may_be_table(name: str) -> bool:
+    if not is_table_name(name):
+        return False
     file = PurePosixPath(name).name
-    return is_table_name(name) and not file.lower().endswith(".mat") and not _NO_TABLES.search(file)
+    return not file.lower().endswith(".mat") and not _NO_TABLES.search(file)
 
 
 def _offers(tree: Tree, names: Sequence[str]) -> list[_Offer]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from datasets.layout.folder_names import (
     holds_images,
@@ -83,7 +84,12 @@ def folders_of(images: Sequence[str], is_out: Callable[[str], bool]) -> Folder:
 
 def lies_in_system_folder(name: str) -> bool:
     """Whether a folder on the way to the file is one of a network drive, a desktop or Python."""
-    return any(is_of_system(part) for part in name.split("/")[:-1])
+    return _is_below_system(name.rpartition("/")[0])
+
+
+@cache  # of the few folders that many files lie in
+def _is_below_system(folder: str) -> bool:
+    return any(is_of_system(part) for part in folder.split("/")) if folder else False
 
 
 def take_out_beside_images(folder: Folder) -> Counter[str]:

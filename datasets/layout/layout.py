@@ -22,7 +22,7 @@ from datasets.files.image_kinds import (
     kinds_of,
     left_out_by_setting,
 )
-from datasets.files.trees import Tree, folders_above
+from datasets.files.trees import Tree, all_above, folders_above
 from datasets.layout.folder_names import is_of_no_class, is_of_system, part_name
 from datasets.layout.folders import (
     counted,
@@ -202,7 +202,7 @@ def _check_no_empty_class(
     tree: Tree, reading: Reading, images: Sequence[str], wanted: Sequence[str] | None
 ) -> None:
     """Raises DataError where a folder beside those of classes holds no image at all."""
-    full = {parent for name in images for parent in folders_above(name)}
+    full = all_above(images)
     homes = {home.rpartition("/")[0] for home in {each.home for each in reading.of.values()}}
     for folder in sorted(tree.folders):
         above, _, name = folder.rpartition("/")
@@ -228,7 +228,7 @@ def _beside_note(beside: Counter[str]) -> list[str]:
 
 def _left_out(images: Sequence[str], reading: Reading, beside: Collection[str]) -> list[str]:
     """What was not read and is not said yet: by folder, as far up as nothing in it was read."""
-    read = {parent for name in reading.of for parent in folders_above(name)}
+    read = all_above(reading.of)
     counts: Counter[str] = Counter()
     n_system = 0
     for name in images:

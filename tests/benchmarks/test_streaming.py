@@ -43,3 +43,18 @@ def test_images_are_as_many_as_asked_for_and_differ(tmp_path):
     assert len(paths) == len(images) == 40
     assert len(list((tmp_path / "images").iterdir())) == streaming.N_CLASSES
     assert {len(image) for image in images} == {3 * streaming.SIZE**2}
+
+
+def test_images_of_an_earlier_command_are_taken_up(tmp_path):
+    streaming.make_images(tmp_path / "at once", 30)
+    folder = tmp_path / "in steps"
+    streaming.make_images(folder, 20)
+    begun = min(folder.rglob("*.jpg"))
+    at = begun.stat().st_mtime_ns
+    for n, expected in ((30, 30), (10, 10)):
+        streaming.make_images(folder, n)
+        made = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.jpg")}
+        assert len(made) == expected
+        for path, content in made.items():
+            assert (tmp_path / "at once" / path).read_bytes() == content
+    assert begun.stat().st_mtime_ns == at

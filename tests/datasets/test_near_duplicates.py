@@ -9,7 +9,7 @@ import scipy.fft
 from PIL import Image
 
 from datasets import load_dataset
-from datasets.near_duplicates import _blurring, _spectra, near_pairs
+from datasets.near_duplicates import _blurring, _spectra, looks_at, near_pairs
 
 RNG = np.random.default_rng(0)
 
@@ -121,3 +121,14 @@ def test_spectra_are_those_of_the_discrete_cosine_transform():
     expected = expected.reshape(5, 64)[:, 1:]
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(_spectra(small)[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_known", [1, 7, 21])
+def test_what_was_looked_at_before_gives_the_same_pairs(n_known):
+    images = scenes(20)
+    images = np.concatenate([images, images[:1, :, :, ::-1]])
+    indices = np.arange(21)
+    known = looks_at(images[21 - n_known :])
+    expected = near_pairs(images, indices, indices)
+    assert len(expected) == 1
+    np.testing.assert_array_equal(near_pairs(images, indices, indices, known), expected)

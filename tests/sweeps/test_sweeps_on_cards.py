@@ -39,6 +39,12 @@ SMALLEST = {
         "pretrain.mnist.train.epochs=1",
         "train.epochs=2", "search.samples=2", "search.rungs=[1, 2]", "search.keep=0.5",
     ],
+    "cifar10": [
+        "data={name: glyphs, count: 500, test_part: 40}", "grid={data.train: [40]}",
+        "model.image_size=32", "train.at_least_steps=2",
+        *(f"arms.{arm}.train={{epochs: 2, at_least_steps: 3}}"
+          for arm in ("scratch_long", "imagenet_long")),
+    ],
     "depth": [f"data={DRAWN}", *pretrained("characters")],
     "frozen_backbone": [
         f"data={DRAWN}", "seeds=2", "search.samples=2", "search.rungs=[1]",

@@ -6,60 +6,17 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from data_files import image_bytes, request, write_tree, write_zip
+from data_files import request, write_tree
+from packed_sets import KINDS, N, encoded, files
 
 from datasets.cache.checked import plain, read_rows
 from datasets.cache.packed import PackedImages
+from datasets.images.decode import decode
 from datasets.sets import folder, parquet, webdataset
 from headstart.errors import DataError, InputError
 
-RNG = np.random.default_rng(0)
-N = 24
-
-
-def encoded(k, is_gray=False):
-    pixels = np.kron(
-        RNG.integers(0, 256, (6, 6, 1 if is_gray else 3), dtype=np.uint8), np.ones((4, 4, 1))
-    )
-    pixels = np.repeat(pixels, 3, axis=2) if is_gray else pixels
-    return image_bytes(pixels.astype(np.uint8), "PNG" if is_gray or k % 2 else "JPEG")
-
-
-def files(is_gray=False):
-    return {f"c{k % 2}/{k:02d}.png": encoded(k, is_gray) for k in range(N)}
-
-
-def write_shards(where: Path) -> Path:
-    where.mkdir()
-    for shard in range(2):
-        with tarfile.open(where / f"train-{shard}.tar", "w") as archive:
-            for k in range(shard, N, 2):
-                for ending, content in (("jpg", encoded(k)), ("cls", f"{k % 3 % 2}".encode())):
-                    member = tarfile.TarInfo(f"{k:04d}.{ending}")
-                    member.size = len(content)
-                    archive.addfile(member, io.BytesIO(content))
-    return where
-
-
-def write_parquet(where: Path) -> Path:
-    where.mkdir()
-    for file, group in ((0, 5), (1, 100)):
-        columns = {"image": [encoded(k) for k in range(N // 2)], "label": [0, 1, 1] * (N // 6)}
-        path = where / f"train-0000{file}-of-00002.parquet"
-        pq.write_table(pa.table(columns), path, row_group_size=group)
-    return where
-
-
-KINDS = {
-    "folder": (folder, lambda path: write_tree(path, files())),
-    "zip": (folder, lambda path: write_zip(path.with_suffix(".zip"), files())),
-    "gray": (folder, lambda path: write_tree(path, files(is_gray=True))),
-    "shards": (webdataset, write_shards),
-    "parquet": (parquet, write_parquet),
-}
+MODULES = {"shards": webdataset, "parquet": parquet}
 
 
 def load(module, path, cache, **wanted):
@@ -73,8 +30,7 @@ def no_room(monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_the_same_set_as_the_decoded_one(tmp_path, monkeypatch, capfd, kind):
-    module, write = KINDS[kind]
-    path = write(tmp_path / "set")
+    module, path = MODULES.get(kind, folder), KINDS[kind](tmp_path / "set")
     kept = load(module, path, tmp_path / "a")
     monkeypatch.setenv("HEADSTART_DECODED_GB", "0.00001")
     first, again = (load(module, path, tmp_path / "b") for _ in range(2))
@@ -165,5 +121,25 @@ def test_what_is_packed_as_a_whole_cannot_stay(tmp_path, no_room):
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    with pytest.raises(InputError, match="HEADSTART_DECODED_GB allows"):
+    with pytest.raises(InputError, match="HEADSTART_DECODED_GB allows") as caught:
         load(folder, tmp_path / "set.tgz", tmp_path)
+    assert str(caught.value).endswith(
+        f"{tmp_path / 'set.tgz'} can only be read from its start: unpack it, or pack it as a plain "
+        "tar or a zip file, and its images can stay there"
+    )
+    assert "\n" not in str(caught.value)
+
+
+def test_planning_decodes_each_image_once(tmp_path, no_room, monkeypatch):
+    """But for gray ones, whose channels are one, and for those that look like doubles."""
+    decoded = []
+
+    def counted(data, *given, **more):
+        decoded.append(data)
+        return decode(data, *given, **more)
+
+    monkeypatch.setattr("datasets.images.blocks.decode", counted)
+    path = write_tree(tmp_path / "set", files())
+    packed = load(folder, path, tmp_path, image_size=(32, 32)).images
+    assert isinstance(packed, PackedImages)
+    assert len(decoded) == len(packed)

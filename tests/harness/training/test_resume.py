@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from packed_sets import KINDS as PACKED
 
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
@@ -20,6 +21,7 @@ from harness.sweepfile.reader import load_sweep
 from harness.training.trial import read_state
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Stopped
+from harness.trials.spec import TrialSpec
 from headstart.digests import digest_of
 from headstart.errors import RunFolderError
 from runs import ROOT, command, environment, fingerprints, run, run_here
@@ -33,6 +35,16 @@ EVERY_RECIPE = (
     "mixup: 0.2, cutmix: 1.0, sampling: balanced, class_weights: balanced, "
     "schedule: {name: cosine, warmup_epochs: 0.5}"
 )
+IN_FILES = """\
+name: in_files
+question: Has a set that stays in its files the same bits?
+model: {{name: lenet5}}
+data: {{name: {name}, path: {path}, split: {{train: 0.6, validation: 0.2, test: 0.2}}}}
+train: {{batch_size: 4, epochs: 2, augment: {{horizontal_flip: 0.5}}}}
+arms: {{net: {{}}}}
+seeds: 1
+resources: {{gpus: 0, workers: 1, pack: 1}}
+"""
 
 
 @pytest.mark.parametrize(
@@ -45,36 +57,60 @@ EVERY_RECIPE = (
     ],
 )
 def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path, old, new):
-    from harness.training.context import TrialContext
-    from harness.training.trial import run_trial
-
     catalogue = DataCatalogue()
     sweep = load_sweep(write_sweep((old, new)))
     plan = make_plan(sweep, catalogue)
     spec = next(t for t in plan.trials if t.stage == "pretrain")  # augmented: the most draws
-
-    def run_with_stops(out: Path, every: int | None) -> int:
-        n_stops = 0
-        while True:
-            steps = iter(range(10**9))
-
-            def stop(steps=steps) -> bool:
-                return every is not None and next(steps) >= every
-
-            with RunFolder(out) as folder:
-                folder.adopt([spec.id])
-                context = TrialContext(catalogue, should_stop=stop)
-                *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
-                if isinstance(last, Ended):
-                    folder.publish(spec.id, last.row)
-                    assert last.row.attempts == n_stops + 1
-                    return n_stops
-            assert isinstance(last, Stopped)
-            n_stops += 1
-
-    assert run_with_stops(tmp_path / "straight", None) == 0
-    assert run_with_stops(tmp_path / "stopped", 3) >= 3
+    assert run_with_stops(spec, catalogue, tmp_path / "straight", None) == 0
+    assert run_with_stops(spec, catalogue, tmp_path / "stopped", 3) >= 3
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
+
+
+def run_with_stops(spec: TrialSpec, catalogue: DataCatalogue, out: Path, every: int | None) -> int:
+    """Run a trial, stopped again and again after so many steps; says how often that was."""
+    from harness.training.context import TrialContext
+    from harness.training.trial import run_trial
+
+    n_stops = 0
+    while True:
+        steps = iter(range(10**9))
+
+        def stop(steps=steps) -> bool:
+            return every is not None and next(steps) >= every
+
+        with RunFolder(out) as folder:
+            folder.adopt([spec.id])
+            context = TrialContext(catalogue, should_stop=stop)
+            *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
+            if isinstance(last, Ended):
+                folder.publish(spec.id, last.row)
+                assert last.row.attempts == n_stops + 1
+                return n_stops
+        assert isinstance(last, Stopped)
+        n_stops += 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "shards", "parquet"])
+def test_a_set_that_stays_in_its_files_has_the_bits_of_the_decoded_one(tmp_path, monkeypatch, kind):
+    """Straight through and stopped, in which case each process decodes anew what it reads."""
+    name = kind if kind == "parquet" else "webdataset" if kind == "shards" else "folder"
+    path = PACKED[kind](tmp_path / "set")
+    sweep_file = tmp_path / "sweep.yaml"
+    sweep_file.write_text(IN_FILES.format(name=name, path=path), encoding="utf-8")
+    rooms = {"decoded": "1", "in files": "0.00001"}
+    seen = []
+    for room, gigabytes in rooms.items():
+        monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / room))
+        monkeypatch.setenv("HEADSTART_DECODED_GB", gigabytes)
+        for every in (None, 2):
+            catalogue = DataCatalogue()
+            (spec,) = make_plan(load_sweep(sweep_file), catalogue).trials
+            assert spec.data.in_files == (room == "in files")
+            out = tmp_path / f"{room} {every}"
+            assert run_with_stops(spec, catalogue, out, every) >= (2 if every else 0)
+            seen.append(fingerprints(out))
+    assert seen[0]
+    assert seen[1:] == seen[:1] * 3
 
 
 def test_a_state_of_a_version_before_lacks_what_was_right_in_its_interval_alone(

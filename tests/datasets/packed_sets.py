@@ -1,0 +1,57 @@
+"""Small sets of photographs in files of every kind that can be read in place."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from data_files import image_bytes, write_tree, write_zip
+
+RNG = np.random.default_rng(0)
+N = 24
+
+
+def encoded(k, is_gray=False):
+    pixels = np.kron(
+        RNG.integers(0, 256, (6, 6, 1 if is_gray else 3), dtype=np.uint8), np.ones((4, 4, 1))
+    )
+    pixels = np.repeat(pixels, 3, axis=2) if is_gray else pixels
+    return image_bytes(pixels.astype(np.uint8), "PNG" if is_gray or k % 2 else "JPEG")
+
+
+def files(is_gray=False):
+    return {f"c{k % 2}/{k:02d}.png": encoded(k, is_gray) for k in range(N)}
+
+
+def write_shards(where: Path) -> Path:
+    where.mkdir()
+    for shard in range(2):
+        with tarfile.open(where / f"train-{shard}.tar", "w") as archive:
+            for k in range(shard, N, 2):
+                for ending, content in (("jpg", encoded(k)), ("cls", f"{k % 3 % 2}".encode())):
+                    member = tarfile.TarInfo(f"{k:04d}.{ending}")
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+    return where
+
+
+def write_parquet(where: Path) -> Path:
+    where.mkdir()
+    for file, group in ((0, 5), (1, 100)):
+        columns = {"image": [encoded(k) for k in range(N // 2)], "label": [0, 1, 1] * (N // 6)}
+        path = where / f"train-0000{file}-of-00002.parquet"
+        pq.write_table(pa.table(columns), path, row_group_size=group)
+    return where
+
+
+KINDS = {
+    "folder": lambda path: write_tree(path, files()),
+    "zip": lambda path: write_zip(path.with_suffix(".zip"), files()),
+    "gray": lambda path: write_tree(path, files(is_gray=True)),
+    "shards": write_shards,
+    "parquet": write_parquet,
+}
