@@ -81,6 +81,7 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         "Gains outside against gains inside",
         "Mean paired differences (treatment − control) with 95 % intervals, each by itself: across "
         "on the arms’ own test images, up on a further set. On the dotted line both are equal; "
-        "below 0 on the right, a gain inside is a loss outside.",
+        "below 0 on the right, a gain inside is a loss outside. Marks of one comparison are moved "
+        "apart sideways.",
         figure,
     )
