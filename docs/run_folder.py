@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from headstart.rows import AlsoTestRow, Column, EvaluationRow, LaterTestRow, TrialRow, columns_of
+from headstart.rows import (
+    AlsoTestRow,
+    Column,
+    EvaluationRow,
+    ForecastRow,
+    LaterTestRow,
+    TrialRow,
+    columns_of,
+)
 
 
 class File(NamedTuple):
@@ -48,6 +56,8 @@ FILES = (
     File("tensorboard/ARM/seed-NUMBER-ID/events.out.tfevents.ID", "the trial's learning curve for TensorBoard; of a search, in `search-NUMBER-ID`; while the trial runs, its name ends in `.running` and it grows", SWEEP, "while it works and with the report, where `track` names a service"),
     File("report/*", "`index.html`, `report.pdf`, `results.xlsx`, `report.json`, `figures/`, `tables/`, what `deliver` asks for (`NAME/` and `NAME.zip` of a hand-in), and `contact-sheets/`, where digits were cut from photographs: each photograph with a box around every digit", f"`analysis`, which {SWEEP} calls", "at the end of a run, and whenever `python -m analysis` is called"),
     File("looks.json", "at which numbers of finished seeds a report was made, and how many were planned then; a report after the number was raised says so", "`analysis`", "with a report"),
+    File("forecast/forecast.parquet", "scores of what the arms start from: a row an arm, seed and score (below)", "`harness.forecast`", "when it is called, before or after the trials"),
+    File("forecast/forecast.json", "with which command, versions, images and data these scores were made, as `provenance.json` has it", "`harness.forecast`", "with `forecast.parquet`"),
     File("evaluations/NAME*", "scores on a test set met later; `NAME.parquet` has a row a network", "`harness.evaluate`", "when it is called"),
     File("predictions/NAME.csv", "answers to pictures without labels: a row a picture and network, or a picture and arm", "`harness.predict`", "when it is called"),
     File("audit/*", "`NAME.npz`: what networks say of labels in doubt; beside it the audit's text, tables and figures", "`harness.reference`, `analysis audit`", "when one is called"),
@@ -95,6 +105,11 @@ LATER = """\
 
 The columns of `trials.parquet`, where `dataset`, `dataset_fingerprint`, `n_test`, `test_accuracy` and `test_loss` are of the test set met later, and these:
 """
+FORECAST = """\
+## forecast/forecast.parquet: a row an arm, seed and score
+
+Arms that start from the same weights, and differ in how they are tuned alone, have the same scores.
+"""
 
 
 def page() -> str:
@@ -121,6 +136,8 @@ def page() -> str:
         _columns(AlsoTestRow.columns()),
         LATER,
         _columns(later),
+        FORECAST,
+        _columns(ForecastRow.columns()),
     ]
     return "\n".join(parts)
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 CURVE = "curve.parquet"
 MODEL = "model.safetensors"  # the weights that validation chose
 ALSO_TEST = "also_test.parquet"
+FORECAST = "forecast"  # the folder of a forecast, and the name of its files
 CONTACT_SHEETS = "contact-sheets"  # beside a report: what was cut from photographs
 MAX_BYTES = 4 << 30  # of a curve or of predictions
 FINAL = ("done", "diverged")  # `failed` runs again
@@ -312,7 +313,9 @@ def check_run_folder(path: Path, must_exist: bool = True) -> None:
     if must_exist and not is_run:
         raise RunFolderError(f"{path}: is no run folder (no sweep.yaml there)")
     if not must_exist and path.is_dir() and not is_run:
-        other = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+        other = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
+        if (path / FORECAST / f"{FORECAST}.parquet").is_file():
+            other -= {FORECAST}  # which is made before the trials
         if other:
             raise RunFolderError(
                 f"{path}: holds other things ({', '.join(sorted(other)[:3])}) and is no run "

@@ -1,9 +1,10 @@
 """The rows of a run folder: what a trial, and what one evaluation of it, has to show.
 
-In: values. Out: `TrialRow` (`trial.json`, a row of `trials.parquet`) and `EvaluationRow` (a row of
-`curve.parquet` and `curves.parquet`). Each field says what it means, its unit and when it is empty.
-The JSON, the Arrow schema and `docs/reference/run-folder.md` all come from these definitions. They
-stand in the leaf because whoever trains writes them and whoever reports reads them.
+In: values. Out: `TrialRow` (`trial.json`, a row of `trials.parquet`), `EvaluationRow` (a row of
+`curve.parquet` and `curves.parquet`) and `ForecastRow` (`forecast/forecast.parquet`). Each field
+says what it means, its unit and when it is empty. The JSON, the Arrow schema and
+`docs/reference/run-folder.md` all come from these definitions. They stand in the leaf because
+whoever trains writes them and whoever reports reads them.
 
 A field's name is its key and its column; the order of fields is the order of columns.
 """
@@ -380,6 +381,28 @@ class AlsoTestRow(Row):
     macro_f1: float | None = _field("mean F1 over classes on them", "fraction")
     loss: float | None = _field("mean loss on them, as the trial's own")
     device: str = _text("`cpu`, or the name of the GPU that computed the answers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForecastRow(Row):
+    """One score of the start of one arm at one seed, made without any test image."""
+
+    arm: str = _text("the arm, under the plan's name")
+    seed: int = _number("the seed whose split, and whose random weights, were used")
+    data_set: str = _text("the data set, and how many images train")
+    dataset_fingerprint: str = _text("its content")
+    start: str = _text("what the arm starts from; arms that share it share their scores")
+    score: str = _text("which score, as `--scores` names it")
+    value: float | None = _field("the score; more is better", "", "it cannot be had: see `reason`")
+    reason: str = _text("why there is no score; empty where there is one")
+    n_images: int = _number("training and validation images that it was computed from", "images")
+    n_features: int | None = _field(
+        "features of an image before the head", "", "the network cannot be cut there"
+    )
+    features_time_s: float = _number(
+        "time to compute the features, or to read them from the cache", "seconds"
+    )
+    score_time_s: float = _number("time to compute the score from them", "seconds")
 
 
 def columns_of(row: type) -> tuple[Column, ...]:

@@ -62,6 +62,12 @@ OPTIONS = {
         "--arm": NO_WORD, "--seed": (*NO_WORD, "-1", "1.5", "²", DIGITS, "99"), "--out": NO_OUT,
         "--format": NO_WORD, "--networks": (*NO_WORD, "refitted"),
     },
+    ("harness.forecast",): {"": NO_FILE},
+    ("harness.forecast", "sweep.yaml", "--out", "run"): {
+        "--profile": NO_WORD, "--set": NO_SETTING, "--out": NO_OUT, "--data": NO_FOLDER,
+        "--seeds": (*NO_COUNT, "99"), "--scores": NO_WORD, "--images": (*NO_COUNT, "19"),
+        "--device": NO_WORD,
+    },
     ("harness.reference",): {"": NO_FOLDER},
     ("harness.reference", "run"): {
         "--on": NO_WORD, "--train": NO_WORD, "--arm": NO_WORD, "--networks": NO_COUNT,

@@ -26,6 +26,7 @@ LATE_CALLS = {
     ("harness.notebook", "analysis"),
     ("harness.evaluate.__main__", "analysis"),
     ("harness.export.card", "analysis"),
+    ("harness.forecast.__main__", "analysis"),
     ("harness.watch.summary", "analysis"),
 }
 MAY_IMPORT_RAY = {"harness.engines.ray_tune", "harness.plan.search"}
@@ -35,7 +36,7 @@ ROOMS = {
     "harness": [
         "seeds", "sweepfile", "trials", "runfolder", "training", {"joint", "teams"}, "plan",
         {"engines", "evaluate", "hand_in", "watch"}, "options", "upkeep",
-        {"init", "sweep", "status"}, {"notebook", "predict", "reference"}, "export",
+        {"init", "sweep", "status"}, {"notebook", "predict", "reference", "forecast"}, "export",
     ],
     "analysis": [
         "words", "statistics", "measures", "findings", "figures", "audit", "report",

@@ -25,6 +25,7 @@ from analysis.findings.by_class import (
 )
 from analysis.findings.cost import Costs, find_costs
 from analysis.findings.data_sets import DataTables, describe_data
+from analysis.findings.forecasts import Forecasts, find_forecasts
 from analysis.findings.layers import Layers, find_layers
 from analysis.findings.learning import Learning, summarize_learning
 from analysis.findings.load import Runs
@@ -38,6 +39,7 @@ from analysis.findings.right_labels import right_table
 from analysis.findings.searches import Decisions, Search, find_searches, read_decisions
 from analysis.findings.sources import source_table
 from analysis.findings.starts import describe_starts
+from analysis.findings.transfer import transfer_matrix
 from analysis.measures.stability import spread_over_seeds, within_runs
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.samples.pairing import Pair
@@ -63,6 +65,8 @@ class Findings:
     ahead: of each pair the band over the difference of its learning curves. layers: arms that
     differ in how many layers train alone. outside: a row a task, further test set and arm
     (`outside_table`). cost: what each arm takes, and which of them are on the frontier.
+    forecasts: scores of starts that were made beforehand,
+    beside what came out. matrix: starts by data sets (`transfer_matrix`).
     """
 
     runs: Runs
@@ -93,6 +97,8 @@ class Findings:
     right: pd.DataFrame = field(default_factory=pd.DataFrame)
     outside: pd.DataFrame = field(default_factory=pd.DataFrame)
     cost: Costs = field(default_factory=Costs)
+    forecasts: Forecasts = field(default_factory=Forecasts)
+    matrix: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def tasks(self) -> list[str]:
@@ -120,6 +126,7 @@ def find(runs: Runs) -> Findings:
     pairs = compare_pairs(asked, compared, curves, score, rng, course, runs.outside)
     stability = _stability(asked, curves, measured, score, course)
     gaps = gap_table(asked, with_quantities(evidence, curves, score, course))
+    forecasts = find_forecasts(runs, evidence, score, course)
     return Findings(
         runs=runs,
         asked=asked,
@@ -151,6 +158,8 @@ def find(runs: Runs) -> Findings:
         outside=outside_table(runs.outside, evidence, score, course),
         cost=find_costs(asked, evidence, score, course, np.random.default_rng(SEED)),
         layers=find_layers(asked, evidence, arms, gaps, stability),
+        forecasts=forecasts,
+        matrix=transfer_matrix(pairs.comparisons, evidence, score, forecasts, runs.data),
     )
 
 

@@ -378,6 +378,15 @@ class _Table:
     written_with: str | None  # the digest of the other table, where it says that
 
 
+def read_rows(path: Path, kind: type[Row], needed: Sequence[str]) -> pd.DataFrame:
+    """The rows of another table of a run folder; as of `_read_table`.
+
+    Raises:
+        RunFolderError: it is damaged, or holds something else.
+    """
+    return _read_table(path, kind, needed).rows
+
+
 def _read_table(path: Path, kind: type[Row], needed: Sequence[str]) -> _Table:
     """A table of a run folder, compared with the digest that it carries.
 

@@ -19,7 +19,7 @@ from analysis.report.sections import ORDER, beside_verdicts, gather, paragraphs_
 from analysis.report.trial_list import list_trials
 
 FOLDED = (
-    *("outside", "cost", "labels", "classes", "tasks", "search", "seeds", "data"),
+    *("outside", "cost", "labels", "classes", "tasks", "forecasts", "search", "seeds", "data"),
     *("trials", "methods", "provenance"),
 )
 OPENING = (
@@ -72,7 +72,9 @@ def _soon(content: Content, blocks: Blocks, opening: Chart | None) -> Section:
 
 def _good(content: Content, blocks: Blocks) -> Section:
     figures = [*_figures(blocks["arms"]), *_figures(blocks["verdicts"])]
-    shown = [*_named(figures, "final_accuracy")[:1], *_named(figures, "differences")[:1]]
+    of_starts = _named(figures, "transfer_matrix")
+    of_arms = _named(figures, "final_accuracy")[:1]
+    shown = [*(of_starts or of_arms), *_named(figures, "differences")[:1]]
     prose = tuple(answer.words.text for answer in content.answers)
     every, said = _tables(blocks["verdicts"]), beside_verdicts(content.findings)
     folds = [

@@ -22,6 +22,7 @@ from analysis.report import (
     displays_arms,
     displays_classes,
     displays_data,
+    displays_forecasts,
     displays_labels,
     displays_outside,
     displays_pairs,
@@ -62,6 +63,9 @@ def build_tables(findings: Findings) -> dict[str, list[Table]]:
         ("outside", findings.outside, displays_outside.outside_table),
         ("outside", displays_outside.outside_rows(findings), displays_outside.outside_pairs),
         ("cost", findings.cost.table, displays_outside.cost_table),
+        ("verdicts", findings.matrix, displays_forecasts.transfer_table),
+        ("forecasts", findings.forecasts.orders, displays_forecasts.order_table),
+        ("forecasts", findings.forecasts.scores, displays_forecasts.forecast_table),
         ("labels", findings.right, displays_labels.right_label_table),
         ("seeds", pairs.seeds_needed, displays_pairs.seeds_table),
         ("data", data.sets, displays_data.data_table),
@@ -131,6 +135,7 @@ ORDER = {
     "classes": ("Classes", "By class and by image"),
     "labels": ("Labels", "The labels: given and right"),
     "tasks": ("Tasks", "Over all tasks"),
+    "forecasts": ("Forecasts", "Forecasts, held against the results"),
     "search": ("Search", "The search for hyperparameters"),
     "seeds": ("Seeds", "How many seeds would be needed"),
     "data": ("Data", "Data and first weights"),
@@ -180,6 +185,8 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
         yield from displays_outside.outside_words(findings)
     if key == "cost":
         yield from findings.cost.remarks
+    if key == "forecasts":
+        yield from displays_forecasts.forecast_words(findings)
     if key == "labels":
         yield from right_words(findings.right)
     if key == "search" and findings.searches:

@@ -83,11 +83,7 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     network.to(device)
     tuned = finetune.tune(network, groups, condition.tuning, condition.train.epochs,
                           _seed_of_added(spec))  # fmt: skip
-    info = condition.model.info.for_channels(spec.data.channels)
-    normalise = Normalise(
-        info.mean, info.std, device, spec.data.image_size if spec.data.kept_size else None
-    )
-    return _prepared(spec, network, tuned, normalise, report)
+    return _prepared(spec, network, tuned, normalise_of(spec, device), report)
 
 
 def narrowed(spec: TrialSpec, prepared: Prepared, names: Sequence[str]) -> Prepared:
@@ -126,6 +122,13 @@ def _prepared(
         load_report=report,
         pull=pull,
     )
+
+
+def normalise_of(spec: TrialSpec, device: torch.device) -> Normalise:
+    """From uint8 images to what the trial's network takes."""
+    info = spec.condition.model.info.for_channels(spec.data.channels)
+    size = spec.data.image_size if spec.data.kept_size else None
+    return Normalise(info.mean, info.std, device, size)
 
 
 def build_frozen(spec: TrialSpec) -> tuple[nn.Module, tuple[finetune.LayerGroup, ...], int]:
@@ -252,17 +255,26 @@ def path_of_start(spec: TrialSpec, trials: Path) -> Path | None:
     return trials / spec.parent / MODEL if spec.parent else spec.start_file
 
 
-def _load_start(
-    spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...], trials: Path
-) -> dict[str, object]:
-    if spec.condition.start.kind == "random":
-        return {"from": "random initialisation"}
+def planned_start(spec: TrialSpec, trials: Path) -> StartWeights:
+    """What a trial starts from, where that is not random; `trials` is as of `prepare_network`.
+
+    Raises:
+        ModelError: the file cannot be read, or is another one than when the plan was made.
+    """
     path = path_of_start(spec, trials)
     assert path is not None
     if spec.start_content and path.is_file() and digest_of_weights(path) != spec.start_content:
         raise ModelError(f"{path}: is another file than when the trials were planned, or than on "
                          "the machine that planned them; run the command again")  # fmt: skip
-    start = read_start(spec, path).for_network(spec, network, groups)
+    return read_start(spec, path)
+
+
+def _load_start(
+    spec: TrialSpec, network: nn.Module, groups: tuple[finetune.LayerGroup, ...], trials: Path
+) -> dict[str, object]:
+    if spec.condition.start.kind == "random":
+        return {"from": "random initialisation"}
+    start = planned_start(spec, trials).for_network(spec, network, groups)
     report = start.load(spec, network, groups)
     return {"from": start.origin, "head": start.head, **asdict(report)}
 

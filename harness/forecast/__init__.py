@@ -1,0 +1,1 @@
+"""python -m harness.forecast: cheap scores of what the arms of a sweep start from."""
