@@ -12,11 +12,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from datasets.target import Target, TargetSetting, target_key
 from headstart.errors import DataError
 from headstart.output import is_text
 from headstart.settings import key
@@ -45,7 +46,8 @@ class CorruptLabels(BaseModel):
 class DatasetOptions(BaseModel):
     """Base of every set's `Options`: unknown keys refused, unchangeable once read.
 
-    The catalogue applies `corrupt_labels` and `as_jpeg`; no set's own module looks at them.
+    The catalogue applies `corrupt_labels`, `as_jpeg` and `target`; a set's own module looks at most
+    at `target`, to know what a cell of its labels may hold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -55,6 +57,13 @@ class DatasetOptions(BaseModel):
     as_jpeg: bool = key("Whether the images are taken as gray JPEG files of 28×28 pixels hold "
         "them: so a network trains on the very images that `deliver: {hand_in: …}` writes.", False,
         example=True)  # fmt: skip
+    target: TargetSetting = target_key()
+
+    @model_validator(mode="after")
+    def _spoils_classes(self) -> Self:
+        if self.corrupt_labels is not None and self.target is not None:
+            raise ValueError("corrupt_labels spoils classes; leave it out with a target")
+        return self
 
 
 @dataclass(frozen=True)
@@ -116,8 +125,8 @@ class Dataset:
     Attributes:
         name: the name under which it was loaded.
         images: uint8 (N, C, H, W), C is 1 or 3; background and range are the set's own.
-        labels: int64 (N,), each an index into `class_names`.
-        class_names: what the labels mean, for people.
+        labels: int64 (N,), each an index into `class_names`; with a `target` into its `values`.
+        class_names: what the labels mean, for people; with a `target` its `names`.
         parts: the parts the set comes with, `train`, `validation` or `test` to int64 indices into
             `images`; empty where it comes with none.
         fingerprint: 32 hex characters that depend on all of the above and on nothing else.
@@ -135,6 +144,7 @@ class Dataset:
             where images have no files of their own.
         survey: what the names and headers of its files say; None where it has none.
         pictures: JPEG files by name that show people how its images were made; mostly none.
+        target: what the labels stand for, where that is not one class an image.
     """
 
     name: str
@@ -152,6 +162,12 @@ class Dataset:
     files: Mapping[int, str] = field(default_factory=dict, repr=False)
     survey: Survey | None = field(default=None, repr=False)
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    target: Target | None = None
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What each value of `labels` means, for people."""
+        return self.class_names if self.target is None else self.target.values
 
 
 class Measured(NamedTuple):

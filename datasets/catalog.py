@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 
 from datasets import sets
 from datasets.as_jpeg import as_jpeg, jpeg_request
+from datasets.as_target import as_target
 from datasets.base import Dataset, DatasetInfo, DatasetOptions, Request
 from datasets.corruption import corrupt_labels
 from datasets.files.image_kinds import kinds_of
@@ -212,9 +213,9 @@ def load_dataset(
         dataset = replace(dataset, source=address)
     if is_jpeg:
         dataset = as_jpeg(dataset, request)
-    if settings.corrupt_labels is None:
-        return dataset
-    return corrupt_labels(dataset, settings.corrupt_labels)
+    if settings.corrupt_labels is not None:
+        dataset = corrupt_labels(dataset, settings.corrupt_labels)
+    return dataset if settings.target is None else as_target(dataset, settings.target)
 
 
 def right_labels(

@@ -17,6 +17,7 @@ from datasets import split_notes
 from datasets.base import Dataset, first_copies, image_digests
 from datasets.folds import Fold, folded
 from datasets.group_split import UNUSED, assign_groups
+from datasets.strata import stratified
 from headstart.errors import DataError
 from headstart.settings import key
 
@@ -115,12 +116,20 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
     class gets its share, rounded so that the total is exact. Images of the train part that have an
     exact copy in an official part stay out; other copies go to one part together. Where the set
     has groups, a group goes to one part as a whole (`_draw_groups`), and those of an official part
-    stay out of the others.
+    stay out of the others. Where labels are no classes, `stratified` says what takes their place.
 
     Raises:
         DataError: more images are asked for than there are.
     """
     first_copy = _known_copies(dataset)
+    target, labels = dataset.target, dataset.labels
+    if target is not None:
+        if settings.per_class and target.kind != "ordered":
+            raise DataError(f"data set '{dataset.name}': per_class counts images by class, and its "
+                            f"target is {target.kind}")  # fmt: skip
+        split = split_dataset(replace(stratified(dataset), target=None), settings, rng)
+        parts = {name: getattr(split, name) for name in _WITH_TEST}
+        return replace(split, notes=(*split.notes, *split_notes.lacking(target, labels, parts)))
     if settings.fold is not None:
         return _fold(dataset, settings.fold, first_copy, rng)
     official = {

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from datasets.base import PART_NAMES, Dataset
+from datasets.target import Target
 
 _NAME_THEIR_PARTS = ("folder",)  # sets with an option `parts`
 _PAIRS_SHOWN = 3
@@ -90,3 +91,22 @@ def copies(dataset: Dataset, n_left_out: int, n_short: int) -> tuple[str, ...]:
             "stay in one part, and there was no room for all of them"
         )
     return tuple(notes)
+
+
+def lacking(target: Target, labels: np.ndarray, parts: Mapping[str, np.ndarray]) -> list[str]:
+    """A note for each part in which a label is on none of the images.
+
+    Args:
+        labels: int64 (N,), of all images, into the target's table.
+    """
+    notes = []
+    for name, indices in parts.items() if target.kind == "labels" else ():
+        there = target.table[labels[indices]].any(axis=0)
+        absent = [target.names[k] for k in np.flatnonzero(~there)] if len(indices) else []
+        if absent:
+            shown = ", ".join(absent[:_PAIRS_SHOWN]) + " …" * (len(absent) > _PAIRS_SHOWN)
+            notes.append(
+                f"no {name} image has the label {shown}: there, it has no average precision and is "
+                "left out of the mean"
+            )
+    return notes

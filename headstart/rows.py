@@ -130,6 +130,25 @@ class Row:
         return {column.name: getattr(self, column.name) for column in columns_of(type(self))}
 
 
+_OF_TARGETS = {
+    "mean_average_precision": ("mean over labels of average precision", "fraction"),
+    "micro_f1": ("F1 of all decisions on labels together", "fraction"),
+    "exact_match": ("images of which all labels are right", "fraction"),
+    "quadratic_kappa": ("Cohen's kappa of ordered classes with squared weights", ""),
+    "mae": ("mean absolute error of numbers; of ordered classes in places of the order",
+        "of the target"),
+    "rmse": ("root of the mean squared error of numbers", "of the target"),
+    "r2": ("share of the numbers' variance that is explained", ""),
+}  # fmt: skip
+_NO_TARGET = "the target has no such metric, or it is not defined on these images"
+
+
+def _of_target(name: str, where: str) -> Any:
+    """A metric of a target that is no class."""
+    meaning, unit = _OF_TARGETS[name]
+    return _field(f"{meaning}, {where}", unit, _NO_TARGET)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRow(Row):
     """What a trial is, and what it has to show; `TrialRow()` is a row of which nothing is known."""
@@ -168,8 +187,9 @@ class TrialRow(Row):
         "the step at which validation was best; of a refit its last", "steps"
     )
     best_val_accuracy: float | None = _measured(
-        "validation accuracy at `best_step`", "fraction", "diverged before it was evaluated"
-    )
+        "validation accuracy at `best_step`", "fraction",
+        "diverged before it was evaluated, or its target has no accuracy",
+    )  # fmt: skip
     final_val_accuracy: float | None = _measured(
         "validation accuracy at the last evaluation", "fraction"
     )
@@ -286,6 +306,38 @@ class TrialRow(Row):
         "gradients chose them"
     )
 
+    target: str = _text(
+        "what labels stand for: `labels` (several an image), `ordered` classes or a `number`; "
+        "empty: one class an image"
+    )
+    target_scale: Mapping[str, object] | None = _field(
+        "`kind` and `unit` of the target; of a number also `mean` and `sd` of the training images, "
+        "by which an output is multiplied (`sd`) and moved (`mean`) to be in the unit",
+        empty="labels are classes, or the trial failed",
+    )
+    best_val_mean_average_precision: float | None = _of_target(
+        "mean_average_precision", "on validation images at `best_step`"
+    )
+    test_mean_average_precision: float | None = _of_target(
+        "mean_average_precision", "on the test part"
+    )
+    best_val_micro_f1: float | None = _of_target("micro_f1", "on validation images at `best_step`")
+    test_micro_f1: float | None = _of_target("micro_f1", "on the test part")
+    best_val_exact_match: float | None = _of_target(
+        "exact_match", "on validation images at `best_step`"
+    )
+    test_exact_match: float | None = _of_target("exact_match", "on the test part")
+    best_val_quadratic_kappa: float | None = _of_target(
+        "quadratic_kappa", "on validation images at `best_step`"
+    )
+    test_quadratic_kappa: float | None = _of_target("quadratic_kappa", "on the test part")
+    best_val_mae: float | None = _of_target("mae", "on validation images at `best_step`")
+    test_mae: float | None = _of_target("mae", "on the test part")
+    best_val_rmse: float | None = _of_target("rmse", "on validation images at `best_step`")
+    test_rmse: float | None = _of_target("rmse", "on the test part")
+    best_val_r2: float | None = _of_target("r2", "on validation images at `best_step`")
+    test_r2: float | None = _of_target("r2", "on the test part")
+
     @classmethod
     def from_record(cls, content: Mapping[str, object]) -> TrialRow:
         """The row that a `trial.json` holds, its digest checked.
@@ -326,7 +378,10 @@ class EvaluationRow(Row):
         "mean loss of the steps since the evaluation before, as they were made; NaN at step 0"
     )
     val_loss: float = _number("mean loss on the validation images; NaN in a refit")
-    val_accuracy: float = _number("accuracy on the validation images; NaN in a refit", "fraction")
+    val_accuracy: float = _number(
+        "accuracy on the validation images; NaN in a refit, and of a target without classes",
+        "fraction",
+    )
     train_accuracy: float | None = _later(
         "accuracy of the steps since the evaluation before, as they were made: of images as "
         "augmentation changed them, under dropout, each by the weights that its step began with; "
@@ -345,6 +400,15 @@ class EvaluationRow(Row):
     val_right_accuracy: float | None = _watched(
         "accuracy on the validation images by their right labels", "fraction"
     )
+    val_mean_average_precision: float | None = _of_target(
+        "mean_average_precision", "on the validation images"
+    )
+    val_micro_f1: float | None = _of_target("micro_f1", "on the validation images")
+    val_exact_match: float | None = _of_target("exact_match", "on the validation images")
+    val_quadratic_kappa: float | None = _of_target("quadratic_kappa", "on the validation images")
+    val_mae: float | None = _of_target("mae", "on the validation images")
+    val_rmse: float | None = _of_target("rmse", "on the validation images")
+    val_r2: float | None = _of_target("r2", "on the validation images")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,8 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticUndefined
 
+from headstart.metrics import LOWER_IS_BETTER, SHARES
+
 
 class Frozen(BaseModel):
     """Unknown keys refused, no silent conversion ('30' is not 30), unchangeable once read."""
@@ -72,18 +74,21 @@ class Compare(Frozen):
 class Measure(Frozen):
     """What the analysis asks of the records. It changes no trial."""
 
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "loss"] = key("What is compared: "
-        "targets, the way there, the final value and its stability are of it. It does not choose "
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "loss", "mean_average_precision",
+        "micro_f1", "exact_match", "quadratic_kappa", "mae", "rmse", "r2"] = key(
+        "What is compared: targets, the way there, the final value and its stability are of it. "
+        "Those after `loss` are of a `target` (docs/targets.md). It does not choose "
         "the checkpoint (`train.select`).", "accuracy", example="balanced_accuracy")  # fmt: skip
     targets: Annotated[tuple[Annotated[float, Field(gt=0)], ...], AsTuple] = key(
         "Values of `metric` on validation images to which convergence is measured: the first "
-        "evaluation that reaches one; of `loss` from above, and of it there are none unless they "
-        "are given. A trial that never does is counted as censored.", (0.9, 0.95),
-        example=[0.90, 0.95, 0.98], unit="fraction; of `loss` nats")  # fmt: skip
-    equivalence: Annotated[float, Field(gt=0, lt=1)] | None = key("Differences of the final value "
+        "evaluation that reaches one; of `loss`, `mae` and `rmse` from above, and of these, `r2` "
+        "and `quadratic_kappa` there are none unless they are given. A trial that never does is "
+        "counted as censored.", (0.9, 0.95), example=[0.90, 0.95, 0.98],
+        unit="fraction; of `loss` nats, of `mae` and `rmse` the target's")  # fmt: skip
+    equivalence: Annotated[float, Field(gt=0)] | None = key("Differences of the final value "
         "of `metric` below this count as none: the margin of the test of equivalence. Without it, "
         "equivalence is not tested.", None, example=0.001,
-        unit="fraction; of `loss` nats")  # fmt: skip
+        unit="fraction; of `loss` nats, of `mae` and `rmse` the target's")  # fmt: skip
     error: Literal["question", "report"] = key("What may be wrong in 5 % of reports in which "
         "nothing differs: each question (final value, way there, stability, overfitting), or the "
         "whole report, with equal parts.", "question", example="report")  # fmt: skip
@@ -101,10 +106,10 @@ class Measure(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_loss(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and given.get("metric") == "loss" and "targets" not in given:
-            return {**given, "targets": ()}
-        return given
+    def _of_no_share(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or "targets" in given:
+            return given
+        return given if given.get("metric", "accuracy") in SHARES else {**given, "targets": ()}
 
     @field_validator("audit")
     @classmethod
@@ -114,9 +119,19 @@ class Measure(Frozen):
     @field_validator("targets")
     @classmethod
     def _of_shares(cls, targets: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        if info.data.get("metric", "loss") != "loss" and max(targets, default=0) > 1:
-            raise ValueError("should be less than or equal to 1 each; only a `loss` can be more")
+        metric = info.data.get("metric", "loss")
+        if metric not in LOWER_IS_BETTER and max(targets, default=0) > 1:
+            raise ValueError(
+                "should be less than or equal to 1 each; only `loss`, `mae` and `rmse` can be more"
+            )
         return targets
+
+    @field_validator("equivalence")
+    @classmethod
+    def _below_one(cls, margin: float | None, info: ValidationInfo) -> float | None:
+        if margin is not None and margin >= 1 and info.data.get("metric") not in ("mae", "rmse"):
+            raise ValueError("should be less than 1")
+        return margin
 
     @classmethod
     def of_run(cls, written: Mapping[str, object] | None) -> Measure:

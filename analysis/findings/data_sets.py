@@ -16,10 +16,16 @@ import pandas as pd
 from analysis import words
 from analysis.findings.load import Runs
 from headstart.data_records import DataRecord
+from headstart.metrics import WITHOUT_ACCURACY
 from headstart.private import publishable
 
 KEYS = ["dataset", "dataset_fingerprint"]
 PARTS = ("train", "validation", "test")
+_TARGETS = {
+    "labels": "{} labels, any number an image",
+    "ordered": "{} ordered classes",
+    "number": "numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ def describe_data(runs: Runs) -> DataTables:
         if record is not None:
             sets[-1] |= _of_record(record)
             remarks += [{"name": name, **remark} for remark in _remarks(record)]
-            classes += [{"name": name, **one_class} for one_class in _classes(record)]
+            if sets[-1]["n_classes"] is not None:
+                classes += [{"name": name, **one_class} for one_class in _classes(record)]
     parts = [part for part in ("all", *PARTS) if any(part in row for row in classes)]
     return DataTables(
         pd.DataFrame(sets),
@@ -62,10 +69,12 @@ def describe_data(runs: Runs) -> DataTables:
 def _of_trials(rows: pd.DataFrame) -> dict[str, Any]:
     """What the trials tell of their data set; what only a record tells is empty."""
     done = rows[(rows["status"] == "done") & (rows["stage"] != "refit")]  # which has one part alone
+    target, n_outputs = str(rows.iloc[0].get("target")), _number(rows.iloc[0].get("n_classes"))
     places = [_place(*pair) for pair in zip(rows["stage"], rows["arm"], strict=True)]
     return {
         "used_by": words.shortened(list(dict.fromkeys(places))),
-        "n_classes": _number(rows.iloc[0].get("n_classes")),
+        "n_classes": None if target in WITHOUT_ACCURACY else n_outputs,
+        "target": _TARGETS.get(target, "").format(n_outputs),
         "stand_in_for": words.listed(sorted(set(rows["stand_in_for"]) - {""})),
         **{f"n_{part}": _range(done, f"n_{part}") for part in PARTS},
         "n_images": None,

@@ -35,6 +35,7 @@ from headstart.digests import KEY, PARTNER_KEY, check_table, digest_of, read_sea
 from headstart.errors import RunFolderError, SpecError
 from headstart.foreign import open_plain, read_inside, read_limited
 from headstart.grid import from_column
+from headstart.metrics import WITHOUT_ACCURACY
 from headstart.packed import read_table
 from headstart.predictions import read_images, read_predictions
 from headstart.private import publishable
@@ -104,14 +105,15 @@ class Runs:
     outside: pd.DataFrame = field(default_factory=pd.DataFrame)  # scores on further test sets
 
     def predictions(self, trial_id: str) -> Predictions | None:
-        """The predictions of one trial; None where it left none (failed, or never tested).
+        """The classes that one trial predicted; None where it left none (failed, never tested, or
+        of a target without classes).
 
         Raises:
             RunFolderError: the file is damaged.
         """
         folder, row = self._folder(trial_id), self.record(trial_id)
         name = "predictions.npz"
-        if row is None:
+        if row is None or row.target in WITHOUT_ACCURACY:
             return None
         content = checked_bytes(folder, trial_id, name, row, self._archives(folder))
         if content is None:
@@ -440,14 +442,18 @@ def _check_keys(rows: pd.DataFrame, needed: Sequence[str], kind: type[Row]) -> N
 
 
 def _check_validated(rows: pd.DataFrame, trials: pd.DataFrame, path: Path) -> None:
-    """Whether each evaluation has a validation accuracy; those of refits have none.
+    """Whether each evaluation has a validation accuracy; those of refits have none, and those of
+    targets that are no classes.
 
     Raises:
         RunFolderError: another one lacks it.
     """
-    refits = trials[trials["stage"] == "refit"]["trial_id"]
+    lacks = trials["stage"] == "refit"
+    if "target" in trials:
+        lacks |= trials["target"].isin(WITHOUT_ACCURACY)
+    without = trials[lacks]["trial_id"]
     try:
-        _refuse_gaps(rows[~rows["trial_id"].isin(refits)][VALIDATED])
+        _refuse_gaps(rows[~rows["trial_id"].isin(without)][VALIDATED])
     except ValueError as err:
         raise RunFolderError(f"{path}: {err}; {AGAIN}") from err
 

@@ -194,9 +194,10 @@ def _redrawn(findings: Findings) -> Iterator[str]:
         return
     pool, n = int(rows["n_pool"].max()), int(rows["seed"].nunique())
     worth = seeds_worth(n, float(rows["overlap"].max()))
+    finals = {"accuracy": "accuracies"}.get(findings.course.name, findings.course.words)
     yield (
         f"Each seed splits one pool of {pool:,} images anew, so seeds depend on one another: "
-        f"{n} are worth about {worth:.1f} independent ones. Intervals of final accuracies and of "
+        f"{n} are worth about {worth:.1f} independent ones. Intervals of final {finals} and of "
         "differences of them allow for it (corrected resampled t, Nadeau and Bengio 2003); those "
         "of the way there, spreads and single classes do not: they hold for this pool."
     )

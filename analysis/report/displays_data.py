@@ -19,7 +19,7 @@ def data_table(findings: Findings) -> Table:
         *of_kind("text", name="Data set", used_by="Used by"),
         *of_kind("text", n_train="To train", n_validation="To validate", n_test="To test"),
         *of_kind("count", n_images="Images", n_classes="Classes", n_groups="Groups"),
-        *of_kind("text", size="Size", stand_in_for="Stands in for"),
+        *of_kind("text", target="Labels are", size="Size", stand_in_for="Stands in for"),
         *further(*of_kind("text", source="Source", fingerprint="Fingerprint")),
     )
     frame = findings.data.sets

@@ -44,6 +44,8 @@ def _chosen(findings: Findings) -> Iterator[Term]:
 
 
 def _always(findings: Findings) -> Iterator[Term]:
+    course = findings.course
+    side = "below" if course.lower_is_better else "above"
     yield Term(
         "Trial, seed, pair",
         "The sample unit is the trial: one arm at one seed. Arms at one seed share every random "
@@ -83,10 +85,10 @@ def _always(findings: Findings) -> Iterator[Term]:
     )
     yield Term(
         "Time to a target",
-        "The first evaluation whose validation accuracy is at or above the target, in steps, "
-        "images and seconds of training alone (evaluation and start-up are not on the clock). No "
-        "interpolation. A trial that never reaches it, or that failed or diverged, is censored at "
-        "its budget: never dropped, and never counted as its last step.",
+        f"The first evaluation whose validation {course.words} is at or {side} the target, in "
+        "steps, images and seconds of training alone (evaluation and start-up are not on the "
+        "clock). No interpolation. A trial that never reaches it, or that failed or diverged, is "
+        "censored at its budget: never dropped, and never counted as its last step.",
     )
     yield Term(
         "Share that reached a target",

@@ -33,6 +33,7 @@ from analysis.report.answers import MOST_AT_TOP
 from analysis.report.charts.by_section import charts_by_section
 from analysis.report.tables import Table
 from analysis.statistics.pairs.verdicts import advice
+from headstart.metrics import WITHOUT_ACCURACY
 from headstart.private import publishable
 from headstart.records import CONTACT_SHEETS
 
@@ -161,11 +162,13 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
     unknown = findings.gaps.empty or not findings.gaps["n_gap"].any()
     if key == "stability" and unknown and findings.arms["n_done"].sum():
         rise = not findings.gaps.empty and findings.gaps["loss_rise"].notna().any()
-        yield (
-            f"{'The gap between training and validation' if rise else 'Overfitting'} is not known: "
-            "no finished trial has a record of its training accuracy at the chosen step (a version "
-            "before recorded none, and at step 0 there is none)."
-        )
+        targets = findings.evidence.get("target", [])
+        why = "no finished trial has a record of its training accuracy at the chosen step (a " \
+            "version before recorded none, and at step 0 there is none)"  # fmt: skip
+        if set(targets) & set(WITHOUT_ACCURACY):
+            why = "these targets have no accuracy; the gap of losses stands in the comparisons"
+        what = "The gap between training and validation" if rise else "Overfitting"
+        yield f"{what} is not known: {why}."
     curves = findings.learning
     if key == "learning" and curves.n_drawn < curves.n_trials:
         yield (
@@ -196,7 +199,7 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
 
 
 def beside_verdicts(findings: Findings) -> Iterator[str]:
-    """Of final accuracy: three probabilities, what pairing was worth, seeds that may be missing."""
+    """Of the final value: three probabilities, what pairing was worth, missing seeds."""
     finals = [row for row in findings.pairs.comparisons if row.metric == findings.score]
     for row in finals[:MOST_AT_TOP]:
         who = f"“{row.treatment}” against “{row.control}”"
@@ -214,7 +217,7 @@ def beside_verdicts(findings: Findings) -> Iterator[str]:
         if text := advice(row):
             parts.append(text)
         if parts:
-            yield f"{who}, final accuracy: {'; '.join(parts)}."
+            yield f"{who}, final {findings.course.words}: {'; '.join(parts)}."
 
 
 def _chance(p: float) -> str:

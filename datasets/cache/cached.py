@@ -56,7 +56,8 @@ def cached(
     Args:
         name: the set's name.
         version: of the module that decodes; raise it when the same files give other arrays.
-        options: the set's options; all but `corrupt_labels` and `as_jpeg` enter the key.
+        options: the set's options; all but `corrupt_labels` and `as_jpeg` enter the key, and
+            a `target` where there is one.
         request: its image size and channels enter the key; with `prepare` nothing is kept.
         sources: the files that are read, or folders of them; each file's path and content enter
             the key.
@@ -70,7 +71,8 @@ def cached(
     """
     if request.prepare is not None:
         return build(request)
-    own = options.model_dump(mode="json", exclude={"corrupt_labels", "as_jpeg"})
+    applied = {"corrupt_labels", "as_jpeg"} | ({"target"} if options.target is None else set())
+    own = options.model_dump(mode="json", exclude=applied)
     prefix = f"{name}-{_digest([_FORMAT, version, own, request.image_size, request.channels])}-"
     content = content_of(sources, request.cache_dir / "sources")
     folder = request.cache_dir / "decoded"

@@ -7,7 +7,6 @@ set of image files is made so, wherever its files lie and whatever names their c
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -42,6 +41,7 @@ from datasets.images.blocks import (
 from datasets.images.decode import OnDamaged, decoder_versions, read_image_size
 from datasets.images.survey import header_sizes, sample_of, small_size, survey
 from datasets.layout.layout import Layout
+from datasets.natural_order import natural_key
 from datasets.preprocess import gray, shape_images, shape_ink
 from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
@@ -216,12 +216,6 @@ def _shape_of(
         return Shaped(shaped, invert)
 
     return shape
-
-
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts `2` before `10`, and everything else as text."""
-    pieces = re.findall(r"[0-9]+|[^0-9]+", text)  # `²` is a digit that makes no number
-    return tuple((0, int(p), "") if p[0] in "0123456789" else (1, 0, p) for p in pieces)
 
 
 def shape_image(

@@ -16,6 +16,7 @@ from datasets.files.part_words import part_in
 from datasets.labels.named_files import NamedFiles
 from datasets.tables.header import Column, plain
 from datasets.tables.records import Table
+from datasets.target import NUMBER, TargetSettings
 from headstart.errors import DataError, did_you_mean
 
 PATH_NAMES = {
@@ -62,6 +63,7 @@ class Wanted:
     group: Column | None = None
     is_one_hot: bool = False  # a column a class, by the format's definition
     among: frozenset[str] = frozenset()  # classes that the labels must be of, where that is known
+    target: TargetSettings | None = None  # what the labels are, where that is not one class
 
 
 def with_its_header(table: Table, files: NamedFiles, wanted: Wanted) -> tuple[Table, int]:
@@ -105,6 +107,10 @@ def find_columns(table: Table, path: int, wanted: Wanted) -> Columns:
         left = [k for k in left if k != part]
     if label is not None:
         return Columns(path, label, (), part, group)
+    if wanted.target is not None:
+        of_target = _of_target(table, left, wanted.target)
+        if of_target is not None:
+            return Columns(path, *of_target, part, group)
     if wanted.is_one_hot:
         return Columns(path, None, tuple(left), part, group)
     fitting = [k for k in left if wanted.among and set(table.column(k)) <= wanted.among]
@@ -231,6 +237,40 @@ def _label_column(table: Table, left: Sequence[int]) -> tuple[int | None, tuple[
             f"{shown(table.column(odd))} in {len(table.rows):,} rows; say which: label_column: NAME"
         )
     return None, ()
+
+
+def _of_target(
+    table: Table, left: Sequence[int], target: TargetSettings
+) -> tuple[int | None, tuple[int, ...]] | None:
+    """The column of numbers, or those of several labels; None: as a column of classes is found.
+
+    Raises:
+        DataError: no column holds numbers, or several do and none is called as labels are.
+    """
+    called = [k for k in left if table.columns and plain(table.columns[k]) in LABEL_NAMES]
+    if target.columns is not None:
+        named = (_named(table, name, "target.columns") for name in target.columns)
+        return None, tuple(k for k in named if k is not None)
+    if target.kind == "labels":
+        binary = tuple(k for k in left if set(table.column(k)) <= ONES | ZEROS)
+        is_text = bool(set(called) - set(binary))
+        return None if is_text or len(binary) < 2 else (None, binary)
+    if target.kind == "ordered":
+        return None
+    numeric = [k for k in called or left if _hold_numbers(table.column(k))]
+    if len(numeric) == 1:
+        return numeric[0], ()
+    could_be = ", ".join(f"'{table.called(k)}'" for k in numeric or left)
+    raise DataError(
+        f"{table.where}: target: number: {len(numeric) or 'none'} of its columns could be the "
+        f"number ({could_be}); say which: label_column: NAME"
+    )
+
+
+def _hold_numbers(values: Sequence[str]) -> bool:
+    """Whether a column holds numbers alone, one or more, in the cells that are not empty."""
+    texts = set(values) - {""}
+    return bool(texts) and all(re.fullmatch(NUMBER, value) for value in texts)
 
 
 def _is_of_groups(table: Table, column: int) -> bool:

@@ -119,7 +119,9 @@ class LabelOptions(ImageOptions):
     @property
     def wanted(self) -> Wanted:
         """What is said of the columns."""
-        return Wanted(self.path_column, self.label_column, self.part_column, self.group)
+        return Wanted(
+            self.path_column, self.label_column, self.part_column, self.group, target=self.target
+        )
 
     @property
     def tables(self) -> dict[str, str]:
@@ -195,7 +197,9 @@ def labelled_layout(
         return layout, given, ()
     if isinstance(given, tuple) and set(given) <= set(layout.classes):
         return layout, given, ()
-    layout, classes = with_class_names(layout, str(tree.where), given)
+    layout, classes = with_class_names(
+        layout, str(tree.where), given, as_texts=options.target is not None
+    )
     return layout, None, classes
 
 

@@ -36,11 +36,12 @@ from datasets.labels.named_files import NamedFiles
 from datasets.layout.folder_names import is_of_no_class
 from datasets.layout.layout import Layout
 from datasets.tables.records import Table
+from datasets.target import BETWEEN, NONE
 from headstart.errors import DataError
 
 _NAMED = 3  # files that a message names
 _MANY = 10  # where over a tenth of the images has no label, that is said first
-_BETWEEN = ("|", ";", ",", " ")  # what stands between the labels of one image
+_BETWEEN = (*BETWEEN, " ")  # what stands between the labels of one image
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,15 @@ def layout_of_tables(
     for source in sources:
         headed, path = with_its_header(source.table, files, wanted)
         columns = find_columns(headed, path, wanted)
-        if several := _several_labels(headed, columns):
+        may_be_several = wanted.target is not None and wanted.target.kind == "labels"
+        if not may_be_several and (several := _several_labels(headed, columns)):
             if wanted.label is None:
                 raise DataError(
                     f"{several}; a classifier takes one class an image: take such rows out, or say "
                     f"that they are a class: label_column: {headed.called(columns.label or 0)}"
                 )
             said.warnings.append(f"{several}; it is a class of its own here")
-        _read_rows(replace(source, table=headed), columns, files, said)
+        _read_rows(replace(source, table=headed), columns, files, said, may_be_several)
     _check_missing(said, tree, on_missing)
     if not said.label:
         raise DataError(f"{sources[0].table.where}: no row of it has a label")
@@ -126,14 +128,16 @@ def layout_of_tables(
 
 
 def with_class_names(
-    layout: Layout, where: str, class_names: ClassNames | None
+    layout: Layout, where: str, class_names: ClassNames | None, as_texts: bool = False
 ) -> tuple[Layout, tuple[str, ...]]:
     """The layout with the names of its classes in place of their labels, and the classes in order.
+
+    `as_texts`: numbers are no numbers of classes.
 
     Raises:
         DataError: as `labels_to_classes` does.
     """
-    values = as_values(layout.classes)
+    values = np.array(layout.classes, str) if as_texts else as_values(layout.classes)
     labels, names, note = labels_to_classes(values, where, class_names)
     notes = (*layout.notes, note) if note else layout.notes
     return replace(layout, classes=tuple(names[label] for label in labels), notes=notes), names
@@ -146,9 +150,11 @@ def as_values(labels: Sequence[str]) -> np.ndarray:
     return np.array(labels, str)
 
 
-def _read_rows(source: Source, columns: Columns, files: NamedFiles, said: _Rows) -> None:
+def _read_rows(
+    source: Source, columns: Columns, files: NamedFiles, said: _Rows, may_be_several: bool
+) -> None:
     table = source.table
-    labels = list(_labels(table, columns))
+    labels = list(_labels(table, columns, may_be_several))
     meant = _unambiguous(source, columns, files, said)
     for k, (row, label, names) in enumerate(zip(table.rows, labels, meant, strict=True)):
         if not names:
@@ -174,13 +180,13 @@ def _read_rows(source: Source, columns: Columns, files: NamedFiles, said: _Rows)
         raise DataError(f"{table.where}: lists images without labels; say which table has them")
 
 
-def _labels(table: Table, columns: Columns) -> Iterator[str | None]:
-    """The label of each row; None where it has none."""
+def _labels(table: Table, columns: Columns, may_be_several: bool) -> Iterator[str | None]:
+    """The label of each row; None where it has none. Several are joined by the first of BETWEEN."""
     if columns.label is not None:
         for k, label in enumerate(table.column(columns.label)):
             if "\n" in label:
                 raise DataError(f"{table.at(k)}: a label of several lines: a quote is not closed")
-            yield label or None
+            yield label or (NONE if may_be_several else None)
         return
     for k, row in enumerate(table.rows):
         cells = [row[column] for column in columns.one_hot]
@@ -188,6 +194,10 @@ def _labels(table: Table, columns: Columns) -> Iterator[str | None]:
         if odd is not None:
             raise DataError(f"{table.at(k)}: '{odd}' where 0 or 1 says whether a class is there")
         classes = [table.called(c) for c in columns.one_hot if row[c] in ONES]
+        if may_be_several:
+            is_known = all(row[c] for c in columns.one_hot)
+            yield (BETWEEN[0].join(classes) or NONE) if is_known else None
+            continue
         if len(classes) > 1:
             raise DataError(
                 f"{table.at(k)}: '{row[columns.path]}' is of {len(classes)} classes "

@@ -32,7 +32,7 @@ from headstart.settings import AsTuple, key
 
 VERSION = 2
 _SAID_OF_IMAGES = {"path", "label_column", "part_column", "group", "class_names", "encoding",
-    "value_range", "corrupt_labels"}  # fmt: skip
+    "value_range", "corrupt_labels", "target"}  # fmt: skip
 INFO = DatasetInfo(suffixes=(".csv", ".csv.gz", ".csv.zip", ".tsv", ".tsv.gz", ".tsv.zip"))
 
 
@@ -160,8 +160,9 @@ def _decode(paths: tuple[Path, ...], options: Options, request: Request) -> Data
         took = "; ".join(tables[0].columns.notes[:1]) or "no column is a label"
         raise DataError(f"{err}; {took}, and ignore_columns leaves out more") from err
     images, range_note = images_to_uint8(shaped, where, options.value_range)
+    given = np.concatenate([table.labels for table in tables])
     labels, names, label_note = labels_to_classes(
-        _as_numbers(np.concatenate([table.labels for table in tables])),
+        given if options.target is not None else _as_numbers(given),
         where,
         options.class_names or tables[0].class_names,
     )

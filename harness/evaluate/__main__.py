@@ -36,11 +36,12 @@ SEED = 0  # of the intervals' own draws: the same images give the same intervals
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     from harness.evaluate.models import read_run  # torch: no mistake above needs it
-    from harness.evaluate.networks import networks_of
+    from harness.evaluate.networks import check_classes, networks_of
 
     sweep = read_run(options.run, options.code)
     networks = options.networks or _usual(options) if sweep.refit else options.networks
     saved, said = networks_of(options.run, sweep, options.arms, networks)
+    check_classes(options.run, saved, "harness.evaluate")
     if said:
         print(said)
     tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)

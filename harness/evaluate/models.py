@@ -18,6 +18,7 @@ from harness.sweepfile.reader import load_run
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from harness.training.arrays import Normalise
 from harness.training.determinism import allow_refused_operations
+from harness.training.goal import answers_of
 from harness.training.loop import both_ways, forward_in_parts, loss_function
 from harness.training.machine import CPU_PART
 from harness.training.memory import halved_until_it_fits, images_at_once
@@ -26,6 +27,7 @@ from harness.training.score import Score, class_counts, score_of
 from harness.trials.catalogue import kept_size
 from headstart.digests import image_keys
 from headstart.errors import InputError, ModelError, RunFolderError, did_you_mean
+from headstart.metrics import WITHOUT_ACCURACY
 from headstart.predictions import read_predictions
 from headstart.records import (
     MODEL,
@@ -86,7 +88,10 @@ class SavedModel:
 
 @dataclass(frozen=True)
 class Answers:
-    """A network's answers: probabilities float32 (n, classes), mean loss (NaN without labels)."""
+    """A network's answers: probabilities float32 (n, classes), mean loss (NaN without labels).
+
+    Of several labels the probability of each; of a number, in its unit, (n, 1).
+    """
 
     probabilities: np.ndarray
     loss: float
@@ -174,11 +179,38 @@ def answers(
     height, width = images.shape[2:]
     logits, _ = halved_until_it_fits(compute, images_at_once((height, width), place))
     check_logits(logits, str(model.path))
-    shares = logits.softmax(dim=1).numpy()
+    shares = _said(model.row, logits).numpy()
     if labels is None:
         return Answers(shares, float("nan"))
     loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
     return Answers(shares, float(loss))
+
+
+def _said(row: TrialRow, logits: torch.Tensor) -> torch.Tensor:
+    """What logits say, float32, as the record of the trial says how to read them.
+
+    Raises:
+        RunFolderError: the record does not say it.
+    """
+    if row.target not in WITHOUT_ACCURACY:
+        return logits.softmax(dim=1)
+    mean, sd = scale_of(row)
+    return answers_of(row.target, logits, mean, sd).float()
+
+
+def scale_of(row: TrialRow) -> tuple[float, float]:
+    """Mean and standard deviation by which outputs become numbers in their unit; 0 and 1 of labels.
+
+    Raises:
+        RunFolderError: the record of a number does not have them.
+    """
+    if row.target != "number":
+        return 0.0, 1.0
+    kept = row.target_scale or {}
+    mean, sd = kept.get("mean"), kept.get("sd")
+    if not (isinstance(mean, int | float) and isinstance(sd, int | float) and sd > 0):
+        raise RunFolderError(f"trial {row.trial_id}: its record has no target_scale of its numbers")
+    return float(mean), float(sd)
 
 
 def mean_probabilities(each: Sequence[np.ndarray]) -> np.ndarray:

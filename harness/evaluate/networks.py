@@ -16,6 +16,7 @@ from harness.evaluate.models import SavedModel, find_models
 from harness.evaluate.options import Networks
 from harness.sweepfile.settings import Sweep
 from headstart.errors import InputError
+from headstart.metrics import LOWER_IS_BETTER, OF_TARGETS, WITHOUT_ACCURACY
 from headstart.records import trial_rows
 from headstart.rows import TrialRow
 
@@ -44,7 +45,8 @@ def of_seed(run: Path, saved: Sequence[SavedModel], seed: Seed | None) -> list[S
     """The network of this seed of each arm; `best`: the one that did best on validation images.
 
     Best is by the score that `train.select` names (accuracy, where it names the last step), then by
-    the other one, then the lowest seed. A refitted network has the scores of its trial.
+    the other one, then the lowest seed; of a target without accuracy, by what leads its metrics. A
+    refitted network has the scores of its trial.
 
     Raises:
         InputError: an arm has no such seed, or no validation score.
@@ -77,6 +79,10 @@ def _picked(
 
 def _rank(model: SavedModel, row: TrialRow | None) -> tuple[float, float] | None:
     """Lower is better; None without a score."""
+    if row is not None and row.target in WITHOUT_ACCURACY:
+        name = OF_TARGETS[row.target][0]
+        score = getattr(row, f"best_val_{name}")
+        return None if score is None else (score if name in LOWER_IS_BETTER else -score, 0.0)
     if row is None or row.best_val_accuracy is None or math.isnan(row.best_val_accuracy):
         return None
     loss = row.best_val_loss
@@ -89,6 +95,20 @@ def _scored_rows(run: Path, saved: Sequence[SavedModel]) -> dict[str, TrialRow |
     """By id the row that has a network's validation scores: its own, or its trial's."""
     trials = dict(trial_rows(run, [model.row.refits for model in saved if model.row.refits]))
     return {m.id: trials.get(m.row.refits) if m.row.refits else m.row for m in saved}
+
+
+def check_classes(run: Path, saved: Sequence[SavedModel], command: str) -> None:
+    """See that all networks say classes.
+
+    Raises:
+        InputError: one says labels or numbers; `command` is what asks.
+    """
+    for model in saved:
+        if model.row.target in WITHOUT_ACCURACY:
+            raise InputError(
+                f"{run}: '{model.arm}' was trained for a target of the kind {model.row.target}, "
+                f"and {command} counts classes; python -m harness.predict shows what it says"
+            )
 
 
 def _which(saved: Sequence[SavedModel], refitted: bool) -> str:

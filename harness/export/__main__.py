@@ -138,6 +138,7 @@ def _about(model: SavedModel) -> dict[str, object]:
         "crop_fraction": train.crop_fraction,
         "evaluate_mirrored": train.evaluate_mirrored,
         "trial_id": model.id,
+        **({"target": dict(model.row.target_scale or {})} if model.row.target else {}),
     }
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.files import atomic_file
+from headstart.metrics import WITHOUT_ACCURACY
 from headstart.output import on_one_line
 
 if TYPE_CHECKING:
     from harness.evaluate.models import SavedModel
+    from headstart.rows import TrialRow
 
 # Column, what people read, whether it is a share.
 MEASURES = (
@@ -24,6 +26,13 @@ MEASURES = (
     ("test_macro_f1", "test macro F1", True),
     ("test_loss", "test loss", False),
     ("best_val_accuracy", "validation accuracy", True),
+    ("test_mean_average_precision", "test mean average precision", True),
+    ("test_micro_f1", "test micro F1", True),
+    ("test_exact_match", "test images of which all labels are right", True),
+    ("test_quadratic_kappa", "test quadratic kappa", False),
+    ("test_mae", "test mean absolute error", False),
+    ("test_rmse", "test root mean squared error", False),
+    ("test_r2", "test R²", False),
 )
 
 
@@ -47,13 +56,12 @@ def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:
     return [
         f"# {_plain(model.condition.model.name)}, {_plain(model.arm)}, seed {row.seed}",
         "",
-        f"A network with {len(model.class_names)} classes for images of {height}×{width} pixels "
+        f"A network {_of_target(row)} for images of {height}×{width} pixels "
         f"(height × width) and {model.channels} channel{'s' * (model.channels > 1)}, trained on "
         f"{_plain(row.dataset)} "
         f"({row.n_train or 0:,} images) by Headstart.{chosen}{refit}",
         "",
-        f"Classes, in the order of the outputs: {', '.join(map(_plain, model.class_names))}.",
-        "",
+        *_outputs(row),
         "## Scores",
         "",
         *_scores(run, model),
@@ -65,11 +73,36 @@ def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:
         "## What it was not tested on",
         "",
         f"{_tested_on(model)}. It was not tested on pictures from another source, camera or time, "
-        "nor on pictures that show none of its classes, to which it gives one of them all the "
-        "same. Probabilities were "
-        "computed in float32"
+        "nor on pictures that show none of "
+        + (
+            "what it was trained on. Its answers were "
+            if row.target in WITHOUT_ACCURACY
+            else "its classes, to which it gives one of them all the same. Probabilities were "
+        )
+        + "computed in float32"
         + ("." if train.precision == "float32" else f"; it was trained in {train.precision}."),
     ]
+
+
+def _of_target(row: TrialRow) -> str:
+    n = len(row.class_names)
+    return {"labels": f"that says which of {n} labels hold", "number": "that says a number"}.get(
+        row.target, f"with {n} classes"
+    )
+
+
+def _outputs(row: TrialRow) -> list[str]:
+    """What the outputs are; a blank line ends it."""
+    if row.target == "number":
+        scale = row.target_scale or {}
+        unit = _plain(str(scale.get("unit") or "")) or "its unit"
+        return [
+            f"Its output times {scale.get('sd')} plus {scale.get('mean')} is the number in {unit}.",
+            "",
+        ]
+    what = {"labels": "Labels", "ordered": "Classes, the lowest first"}.get(row.target, "Classes")
+    names = ", ".join(map(_plain, row.class_names))
+    return [f"{what}, in the order of the outputs: {names}.", ""]
 
 
 def _tested_on(model: SavedModel) -> str:

@@ -15,17 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.evaluate.models import SavedModel, network_of
+from harness.evaluate.models import SavedModel, network_of, scale_of
 from harness.training.arrays import Normalise
 from harness.training.loop import both_ways
 from headstart.errors import MissingPackageError, ModelError
 
-MOST_APART = 1e-4  # of probabilities
+MOST_APART = 1e-4  # of probabilities, or of numbers in standard deviations of their training images
 N_COMPARED = 5  # pictures of noise; not the number that the network is traced with
 
 
 class FromPixels(nn.Module):
-    """float32 (n, C, H, W) in 0..255 → logits and probabilities, as `harness.evaluate` has them."""
+    """float32 (n, C, H, W) in 0..255 → logits and probabilities, as `harness.evaluate` has them.
+
+    Of a number the second output is the number in its unit, (n, 1).
+    """
 
     scale: Tensor
     shift: Tensor
@@ -37,11 +40,16 @@ class FromPixels(nn.Module):
         normalise = Normalise(model.info.mean, model.info.std, torch.device("cpu"))
         self.register_buffer("scale", normalise.scale)
         self.register_buffer("shift", normalise.shift)
+        self.target = model.row.target
+        self.answer_name = "numbers" if self.target == "number" else "probabilities"
+        self.mean, self.sd = scale_of(model.row)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         shown = both_ways(self.network) if self.is_mirrored else self.network
         logits = shown(pixels * self.scale + self.shift)
-        return logits, logits.softmax(dim=1)
+        if self.target == "number":
+            return logits, logits * self.sd + self.mean
+        return logits, logits.sigmoid() if self.target == "labels" else logits.softmax(dim=1)
 
 
 def needs_onnx() -> None:
@@ -70,8 +78,8 @@ def write_onnx(model: SavedModel, path: Path) -> None:
                 (torch.zeros(2, *shape),),
                 str(path),
                 input_names=["pixels"],
-                output_names=["logits", "probabilities"],
-                dynamic_axes={key: {0: "n"} for key in ("pixels", "logits", "probabilities")},
+                output_names=["logits", network.answer_name],
+                dynamic_axes={key: {0: "n"} for key in ("pixels", "logits", network.answer_name)},
                 dynamo=False,
             )
             apart = _apart(network, path, shape)
@@ -92,5 +100,6 @@ def _apart(network: FromPixels, path: Path, shape: tuple[int, ...]) -> float:
 
     noise = np.random.default_rng(0).integers(0, 256, (N_COMPARED, *shape)).astype(np.float32)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    answered = session.run(["probabilities"], {"pixels": noise})[0]
-    return float(np.abs(answered - network(torch.from_numpy(noise))[1].numpy()).max())
+    answered = session.run([network.answer_name], {"pixels": noise})[0]
+    apart = float(np.abs(answered - network(torch.from_numpy(noise))[1].numpy()).max())
+    return apart / network.sd

@@ -48,6 +48,8 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
         return "it is the only trial of its pack"
     if any(spec.condition != condition for spec in unit):
         return "the trials of the pack are of several conditions"
+    if unit[0].data.target:
+        return f"a target of the kind {unit[0].data.target} is scored by a trial by itself"
     if condition.runs_users_code:
         names = condition.users_names
         return f"code of your own makes its steps ({names}), which only a trial by itself can"

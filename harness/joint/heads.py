@@ -35,6 +35,7 @@ def can_batch(unit: Sequence[TrialSpec]) -> bool:
     return (
         len(unit) > 1
         and all(spec.condition == first for spec in unit)
+        and not unit[0].data.target  # whose metrics are of all outputs at once
         and not first.runs_users_code  # whose steps only the code itself can make
         and train.only_alone is None
         and reason_against(first) is None

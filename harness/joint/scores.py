@@ -103,7 +103,8 @@ class _Group:
             train_loss, train_right, loss = row[:3]
             n, end = len(self.part), 3 + 3 * n_classes
             counts = [row[k : k + n_classes] for k in range(3, end, n_classes)]
-            trained = Score(*(_mean(s, trainer.loss_count) for s in (train_loss, train_right)))
+            n_trained = trainer.loss_count
+            trained = Score(_mean(train_loss, n_trained), _mean(train_right, n_trained))
             score = with_right(score_of(loss / n, n, counts), row[end:], n)
             results.append((score, trained))
         return results

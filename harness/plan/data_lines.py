@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from harness.trials.spec import DataUse, PassedOver, Plan
+from headstart.metrics import WITHOUT_ACCURACY
 from headstart.output import on_one_line
 
 WIDTH = 100  # columns of a line, in a terminal and in a log
@@ -79,7 +80,11 @@ def _content(use: DataUse, users: Sequence[str]) -> str:
     more = ", …" if len(users) > MOST_USERS else ""
     who = f" ({', '.join(users[:MOST_USERS])}{more})" if users else ""
     images = " + ".join(f"{sum(n)} {part}".strip() for part, n in use.counts.items())
-    head = f"data: {use.choice.label}{who}, {images} images, {len(use.class_names)} classes"
+    head = f"data: {use.choice.label}{who}, {images} images, "
+    if use.target in WITHOUT_ACCURACY:  # a note says what the labels hold
+        kinds = {"labels": f"{len(use.class_names)} labels: {', '.join(use.class_names)}"}
+        return _cut(head + kinds.get(use.target, "each with a number"), LONGEST_NOTE)
+    head += f"{len(use.class_names)} classes"
     counts = [sum(of_class) for of_class in zip(*use.counts.values(), strict=True)]
     each = [f"{name}{TIED}{n}" for name, n in zip(use.class_names, counts, strict=True)]
     text = f"{head}: {', '.join(each)}"

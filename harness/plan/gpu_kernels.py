@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.training.goal import Goal
 from harness.training.loop import loss_function
 from harness.training.network import build_frozen
 from harness.trials.spec import Plan, TrialSpec
@@ -74,7 +75,8 @@ def refused_on_cuda(spec: TrialSpec) -> list[str]:
         if isinstance(module, SeededDropout):  # it draws on a device
             module.p = 0.0
     network.to("meta").train()
-    loss_of_batch = loss_function(spec.condition.train)
+    goal = Goal.on_noise(spec.data.target, len(spec.data.class_names), "meta")
+    loss_of_batch = loss_function(spec.train, goal=goal)
     labels = torch.zeros(2, dtype=torch.int64, device="meta")
     images = torch.zeros(2, spec.data.channels, *spec.data.image_size, device="meta")
     return refused_of(lambda: loss_of_batch(network(images), labels))

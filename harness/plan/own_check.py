@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.plan.own_state import Kept, kept_outside
+from harness.training.goal import Goal
 from harness.training.loop import loss_function
 from harness.training.network import build_frozen
 from harness.training.optimizers import make_optimizer
@@ -118,7 +119,7 @@ class _Copy:
     """One network with its optimizer and its loss."""
 
     def __init__(self, spec: TrialSpec):
-        self.train, self.whose = spec.condition.train, spec.condition.users_names
+        self.train, self.whose = spec.train, spec.condition.users_names
         self.n_classes = len(spec.data.class_names)
         self.shape = (spec.data.channels, *spec.data.image_size)
         self.network, _, _ = build_frozen(spec)
@@ -126,7 +127,8 @@ class _Copy:
         set_dropout_generator(self.network, self.masks)
         trained = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer([{"params": trained}], self.train) if trained else None
-        self.loss = loss_function(self.train)
+        goal = Goal.on_noise(spec.data.target, self.n_classes, "cpu")
+        self.loss = loss_function(self.train, goal=goal)
 
     def step(self, number: int) -> list[Tensor]:
         """One step on noise; the loss, and all tensors after it."""

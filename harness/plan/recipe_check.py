@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from harness.sweepfile.settings import TIMMS_OPTIMIZERS
-from harness.trials.spec import Plan, TrialSpec
+from harness.sweepfile.settings import TIMMS_OPTIMIZERS, Sweep
+from harness.trials.spec import DataUse, Plan, TrialSpec
 from headstart.errors import InputError, MissingPackageError, did_you_mean
+from headstart.metrics import OF_CLASSES, OF_TARGETS, WITHOUT_ACCURACY
 
 
 def check_recipes(plan: Plan) -> None:
@@ -19,9 +20,11 @@ def check_recipes(plan: Plan) -> None:
     Raises:
         MissingPackageError: an optimizer of a package that is not installed.
         InputError: a class that the data do not have, a warm-up without an end, a change of
-            colours that gray images do not have.
+            colours that gray images do not have, a loss or a metric that is not of the target.
     """
-    for spec, *_ in plan.by_arm.values():
+    for (stage, name), (spec, *_) in plan.by_arm.items():
+        if stage == "arm":
+            check_target(plan.sweep, name, spec.data)
         train, known = spec.condition.train, spec.data.class_names
         where = f"{plan.sweep.name}: {spec.arm}: train"
         if train.optimizer in TIMMS_OPTIMIZERS and find_spec("timm") is None:
@@ -33,6 +36,14 @@ def check_recipes(plan: Plan) -> None:
         if train.gradient_checkpointing and spec.condition.model.code:
             raise InputError(f"{where}.gradient_checkpointing: what code of your own does when it "
                              "is computed twice is not known: leave it out")  # fmt: skip
+        if spec.data.target in WITHOUT_ACCURACY and spec.condition.tuning.is_fitted:
+            raise InputError(f"{plan.sweep.name}: {spec.arm}: fine_tune: probe: lbfgs fits a head of "
+                             f"classes, and the data have a target of the kind {spec.data.target}"
+                             )  # fmt: skip
+        try:
+            train.for_target(spec.data.target)
+        except ValueError as err:
+            raise InputError(f"{where}.{err}") from err
         for name in train.augment.of_colours_alone if spec.data.channels == 1 else ():
             raise InputError(f"{where}.augment.{name}: the network is given gray images "
                              "(channels: 1), which have no colours: leave it out")  # fmt: skip
@@ -44,6 +55,33 @@ def check_recipes(plan: Plan) -> None:
                     f"{where}.class_weights: {spec.data.choice.shown} has no class '{name}'"
                     f"{did_you_mean(name, known)}; it has {some}"
                 )
+
+
+def check_target(sweep: Sweep, arm: str, data: DataUse) -> None:
+    """See that what the sweep measures and asks for is of the target of an arm's data.
+
+    Raises:
+        InputError: one line on what is not.
+    """
+    kind, measure = data.target, sweep.measure
+    metrics = (*OF_TARGETS.get(kind, OF_CLASSES), "loss")
+    what = f"a target of the kind {kind}" if kind else "classes"
+    if measure.metric not in metrics:
+        raise InputError(f"{sweep.name}: {arm}: measure.metric: {measure.metric} is not of {what}; "
+                         f"it has {', '.join(metrics)}")  # fmt: skip
+    search = sweep.searches.get(arm)
+    if kind in WITHOUT_ACCURACY and search is not None and search.metric == "val_accuracy":
+        raise InputError(f"{sweep.name}: {arm}: search.metric: {what} has no accuracy; give "
+                         "val_loss")  # fmt: skip
+    asked = {
+        "measure.audit": measure.audit,
+        "measure.also_watch": measure.also_watch,
+        "deliver.hand_in": sweep.deliver.hand_in,
+    }
+    for name, value in asked.items() if kind else ():
+        if value is not None:
+            raise InputError(f"{sweep.name}: {arm}: {name} is of classes without an order, and "
+                             f"the data have {what}: leave it out")  # fmt: skip
 
 
 def _check_warm_up(where: str, spec: TrialSpec) -> None:

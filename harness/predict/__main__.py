@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from datasets.target import BETWEEN
 from harness.predict.options import Options, parse
 from headstart.cells import harmless
 from headstart.cli import run_command
@@ -26,9 +27,16 @@ if TYPE_CHECKING:
     from datasets.files.image_kinds import Also
     from harness.evaluate.models import SavedModel
     from harness.predict.pictures import Pictures
+    from headstart.rows import TrialRow
 
 Row = list[object]
-COLUMNS = ("file", "arm", "seed", "trial_id", "predicted", "probability")
+WHO = ("file", "arm", "seed", "trial_id")
+COLUMNS = {
+    "": ("predicted", "probability"),
+    "ordered": ("predicted", "probability"),
+    "labels": ("predicted",),
+    "number": ("predicted", "unit"),
+}  # by kind of target; of classes and labels a column for the probability of each follows
 N_SHOWN = 8  # answers that are printed
 
 
@@ -42,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     sweep = read_run(options.run, options.code)
     saved, said = networks_of(options.run, sweep, options.arms, options.networks)
     saved = of_seed(options.run, saved, options.seed)
-    names = _class_names(options.run, saved)
+    names, target = _class_names(options.run, saved), saved[0].row.target
     with open_pictures(options.pictures, _also(saved)) as pictures:
         path = _path(options)
         n = sum(len(each.names) for each in pictures)
@@ -51,10 +59,11 @@ def main(argv: Sequence[str]) -> int:
         notes = [note for each in pictures for note in each.notes]
         with atomic_file(path) as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([harmless(name) for name in (*COLUMNS, *(f"p_{x}" for x in names))])
+            shares = () if target == "number" else tuple(f"p_{name}" for name in names)
+            writer.writerow([harmless(name) for name in (*WHO, *COLUMNS[target], *shares)])
             for k, row in enumerate(_rows(options, saved, pictures, notes)):
                 if k < N_SHOWN:
-                    print(_shown(row))
+                    print(_shown(row, target))
                 writer.writerow([_cell(value) for value in row])
     for note in dict.fromkeys(notes):
         print(f"  note: {on_one_line(note)}")
@@ -70,7 +79,7 @@ def _class_names(run: Path, saved: Sequence[SavedModel]) -> tuple[str, ...]:
     """
     names = saved[0].class_names
     for model in saved:
-        if model.class_names != names:
+        if (model.class_names, model.row.target) != (names, saved[0].row.target):
             raise InputError(
                 f"{run}: '{saved[0].arm}' and '{model.arm}' have different classes, and one table "
                 "has a column for each class; give one with --arm"
@@ -135,12 +144,22 @@ def _answered(
         arms = dict.fromkeys(m.arm for m in members)
         each = {arm: [said[m.id] for m in members if m.arm == arm] for arm in arms}
         who = [([arm, "", "ensemble"], mean_probabilities(each[arm])) for arm in arms]
-    names = members[0].class_names
+    row = members[0].row
     for k, file in enumerate(files):
-        for identity, probabilities in who:
-            shares = probabilities[k].tolist()
-            best = int(probabilities[k].argmax())
-            yield [file, *identity, names[best], shares[best], *shares]
+        for identity, said_of_all in who:
+            yield [file, *identity, *_said(row, said_of_all[k].tolist())]
+
+
+def _said(row: TrialRow, answers: Sequence[float]) -> Row:
+    """The cells that say what a network of this record says of one picture."""
+    names = row.class_names
+    if row.target == "number":
+        return [answers[0], str((row.target_scale or {}).get("unit", ""))]
+    if row.target == "labels":
+        there = [name for name, share in zip(names, answers, strict=True) if share >= 0.5]
+        return [BETWEEN[0].join(there), *answers]
+    best = max(range(len(names)), key=lambda k: answers[k])
+    return [names[best], answers[best], *answers]
 
 
 def _opening(options: Options, saved: Sequence[SavedModel], n: int) -> str:
@@ -157,11 +176,15 @@ def _seeds(saved: Sequence[SavedModel]) -> str:
     return ", ".join(str(model.row.seed) for model in saved)
 
 
-def _shown(row: Row) -> str:
+def _shown(row: Row, target: str) -> str:
     """One answer, for people."""
-    file, arm, seed, _, predicted, probability = row[: len(COLUMNS)]
+    file, arm, seed, _, predicted, *more = row
     who = f"{arm}, seed {seed}" if seed != "" else f"{arm}, ensemble"
-    return on_one_line(f"  {file}: {predicted} ({100 * float(str(probability)):.1f} %; {who})")
+    if target == "number":
+        return on_one_line(f"  {file}: {_cell(predicted)} {more[0]} ({who})")
+    if target == "labels":
+        return on_one_line(f"  {file}: {predicted or 'none of the labels'} ({who})")
+    return on_one_line(f"  {file}: {predicted} ({100 * float(str(more[0])):.1f} %; {who})")
 
 
 def _cell(value: object) -> object:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -47,6 +47,7 @@ from harness.sweepfile.own_parts import digest_of_part
 from harness.sweepfile.search_settings import Search
 from headstart.errors import InputError
 from headstart.grid import GridPoint, Values
+from headstart.metrics import OF_CLASSES, OF_TARGETS, WITHOUT_ACCURACY
 from headstart.own_code import is_reference, object_of, shown
 from headstart.settings import AT_LEAST, AT_MOST, LOOKS, AsTuple, Compare, Frozen, Measure, key
 from models.forms import FineTune, read_fine_tune
@@ -88,9 +89,18 @@ def schema_of_names(*ours: str) -> dict[str, Any]:
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "lion", "lamb", "muon")
 TIMMS_OPTIMIZERS = ("lion", "lamb", "muon")  # that its package has
-LOSSES = ("cross_entropy", "complementary", "binary_cross_entropy")
+LOSSES_OF = {
+    "": ("cross_entropy", "complementary", "binary_cross_entropy"),
+    "labels": ("binary_cross_entropy",),
+    "ordered": ("cross_entropy", "ordinal", "binary_cross_entropy"),
+    "number": ("mse", "l1", "huber"),
+}
+"""By kind of target (empty: classes) the losses that it can be trained with, its own first."""
+LOSSES = tuple(dict.fromkeys(loss for losses in LOSSES_OF.values() for loss in losses))
 Optimizer = Annotated[str, _one_of(*OPTIMIZERS), WithJsonSchema(schema_of_names(*OPTIMIZERS))]
 Loss = Annotated[str, _one_of(*LOSSES), WithJsonSchema(schema_of_names(*LOSSES))]
+Monitor = Literal["val_loss", "val_accuracy", "val_mean_average_precision", "val_micro_f1",
+    "val_exact_match", "val_quadratic_kappa", "val_mae", "val_rmse", "val_r2"]  # fmt: skip
 OWN_PARTS = ("optimizer", "loss")
 
 
@@ -112,8 +122,8 @@ class Schedule(Frozen):
         "the learning rate by.", 0.1, example=0.4)  # fmt: skip
     patience: NonNegativeInt = key("`plateau`: evaluations without improvement before a cut.", 5,
         example=5, unit="evaluations")  # fmt: skip
-    monitor: Literal["val_loss", "val_accuracy"] = key("`plateau`: the score that should improve.",
-        "val_loss", example="val_accuracy")  # fmt: skip
+    monitor: Monitor = key("`plateau`: the score that should improve.", "val_loss",
+        example="val_accuracy")  # fmt: skip
     minimum: NonNegativeFloat = key("`plateau`: no cut goes below this learning rate.", 0.0,
         example=1e-05, unit="learning rate")  # fmt: skip
 
@@ -170,7 +180,7 @@ class EvaluateEvery(Frozen):
 class EarlyStopping(Frozen):
     """Training stops when a score has not improved for some evaluations."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = key("The score that should improve.", "val_loss",
+    monitor: Monitor = key("The score that should improve.", "val_loss",
         example="val_accuracy")  # fmt: skip
     patience: PositiveInt = key("Evaluations without improvement after which training stops.", 5,
         example=5, unit="evaluations")  # fmt: skip
@@ -228,6 +238,9 @@ class Train(Frozen):
         "this, whole epochs are added until it does.", 0, example=1500, unit="steps")  # fmt: skip
     loss: Loss = key("`cross_entropy`; `binary_cross_entropy`: of each class by itself, the mean "
         "over classes; `complementary` takes each label as what the image is not; "
+        "of ordered classes also `ordinal`; of numbers `mse`, `l1` and `huber`, of numbers "
+        "standardised by the training images. Without it, that of the target: of several labels "
+        "`binary_cross_entropy`, of numbers `mse`; "
         "or a function of your own, as `my_loss.py:focal`, from logits and labels to the mean "
         "loss.", "cross_entropy", example="complementary")  # fmt: skip
     label_smoothing: Fraction = key("Share of the label that is spread over all classes "
@@ -255,9 +268,10 @@ class Train(Frozen):
         example={"steps": 50, "until": 500, "then": 250})  # fmt: skip
     early_stopping: EarlyStopping | None = key("Stops training early; without it, all epochs run.",
         None, example={"monitor": "val_loss", "patience": 5})  # fmt: skip
-    select: Literal["val_accuracy", "val_loss", "last"] = key("The score that chooses the "
+    select: Monitor | Literal["last"] = key("The score that chooses the "
         "checkpoint that is tested and that arms start from; `last`: nothing chooses, and it is "
-        "that of the last step.", "val_accuracy", example="val_loss")  # fmt: skip
+        "that of the last step. Without it, of several labels `val_mean_average_precision`, of "
+        "numbers `val_mae`.", "val_accuracy", example="val_loss")  # fmt: skip
     augment: Augment = key("How far each image may be moved, bent and covered, anew for each use "
         "of it.", Augment(), example={"rotate": 15, "translate": 0.07})  # fmt: skip
     crop_fraction: Annotated[float, Field(ge=0.1, le=1)] = key("Which share of an image's height "
@@ -328,7 +342,8 @@ class Train(Frozen):
             raise ValueError("nesterov needs a momentum over 0")
         if self.loss not in ("cross_entropy", "binary_cross_entropy"):
             if self.label_smoothing:
-                raise ValueError("label_smoothing belongs to the loss cross_entropy")
+                raise ValueError("label_smoothing belongs to the losses cross_entropy and "
+                                 "binary_cross_entropy")  # fmt: skip
             if self.class_weights is not None:
                 raise ValueError("class_weights belong to the losses cross_entropy and "
                                  "binary_cross_entropy")  # fmt: skip
@@ -410,10 +425,58 @@ class Train(Frozen):
             "statistics of the whole batch"
         )
 
+    def for_target(self, kind: str) -> Train:
+        """The same with the loss and the scores that a target has; `kind` is empty for classes.
+
+        Raises:
+            ValueError: a key that does not go with it.
+        """
+        changes: dict[str, Any] = {}
+        of = f"a target of the kind {kind}" if kind else "classes"
+        losses, metrics = LOSSES_OF[kind], OF_TARGETS.get(kind, OF_CLASSES)
+        if kind in WITHOUT_ACCURACY:
+            for name, default in (("class_weights", None), ("sampling", "each_once")):
+                if getattr(self, name) != default:
+                    raise ValueError(f"{name}: {of} has no classes: leave it out")
+            if self.loss == "cross_entropy":
+                changes["loss"] = losses[0]
+        if self.loss_code:
+            if kind in WITHOUT_ACCURACY:
+                raise ValueError(f"loss: one of your own is given numbers of classes, and {of} has "
+                                 f"none; its losses are {', '.join(losses)}")  # fmt: skip
+        elif changes.get("loss", self.loss) not in losses:
+            raise ValueError(f"loss: {self.loss} is not of {of}; {', '.join(losses)}")
+        if kind == "number" and self.label_smoothing:
+            raise ValueError(f"label_smoothing: {of} has no labels: leave it out")
+        if self.select != "last":
+            changes["select"] = _score_of(self.select, "select", metrics, of)
+        for name in ("early_stopping", "schedule"):
+            setting = getattr(self, name)
+            if setting is not None:
+                score = _score_of(setting.monitor, f"{name}.monitor", metrics, of)
+                changes[name] = setting.model_copy(update={"monitor": score})
+        changes = {name: new for name, new in changes.items() if new != getattr(self, name)}
+        return self.model_copy(update=changes) if changes else self
+
     def for_images(self, n: int) -> Train:
         """The same for `n` training images: whole epochs, as many as `at_least_steps` needs."""
         epochs = math.ceil(self.at_least_steps / math.ceil(n / self.batch_size))
         return self if epochs <= self.epochs else self.model_copy(update={"epochs": epochs})
+
+
+def _score_of(score: str, where: str, metrics: Sequence[str], of: str) -> str:
+    """A validation score of these metrics; what leads them, where there is no accuracy.
+
+    Raises:
+        ValueError: they have no such score.
+    """
+    metric = score.removeprefix("val_")
+    if metric in (*metrics, "loss"):
+        return score
+    if metric == "accuracy":
+        return f"val_{metrics[0]}"
+    there = ", ".join(f"val_{m}" for m in (*metrics, "loss") if f"val_{m}" in get_args(Monitor))
+    raise ValueError(f"{where}: {score} is not of {of}; there are {there}")
 
 
 # -- networks and data sets by name ----------------------------------------------------------

@@ -81,7 +81,7 @@ class _SharedTrainer:
 
     def __post_init__(self) -> None:
         trainer, settings = self.trainer, self.trainer.settings
-        self.losses_of = loss_function(settings, "none")
+        self.losses_of = loss_function(settings, "none", trainer.goal)
         modules = list(trainer.network.modules())
         self.dropouts = [m for m in modules if isinstance(m, SeededDropout)]
         self.synchronised = [m for m in modules if isinstance(m, SharedBatchNorm)]

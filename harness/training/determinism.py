@@ -16,6 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from harness.training.goal import Goal
 from harness.training.loop import loss_function
 from harness.training.process import Bf16
 from harness.trials.spec import TrialSpec
@@ -67,14 +68,15 @@ def allow_refused_operations() -> None:
 
 
 def _try(spec: TrialSpec, network: nn.Module, device: torch.device) -> tuple[str, ...]:
-    train, n_classes = spec.condition.train, len(spec.data.class_names)
+    train, n_classes = spec.train, len(spec.data.class_names)
     draws = torch.Generator(device=device).manual_seed(0)
     set_dropout_generator(network, draws)
     computed = Bf16(network) if train.precision == "bf16" else network
     shape = (N_IMAGES, spec.data.channels, *spec.data.image_size)
     images = torch.randn(shape, generator=draws, device=device)
     labels = torch.arange(N_IMAGES, device=device) % n_classes
-    loss_of_batch = loss_function(train)
+    goal = Goal.on_noise(spec.data.target, n_classes, device)
+    loss_of_batch = loss_function(train, goal=goal)
 
     def evaluate_and_make_step() -> None:
         with torch.no_grad():

@@ -33,6 +33,7 @@ from harness.training.arrays import Normalise, Part
 from harness.training.average import Average
 from harness.training.balance import balanced_order
 from harness.training.batches import Augmentation, Batch, drawn_mix, own_share, upload
+from harness.training.goal import Goal
 from harness.training.machine import CPU_PART, EVALUATION_BATCH
 from harness.training.memory import halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
@@ -41,7 +42,7 @@ from harness.training.process import in_precision
 from harness.training.pull import PullToStart
 from harness.training.ranks import ONE_RANK, Ranks
 from harness.training.refit import Replay
-from harness.training.schedules import ProbePhase, make_schedule, watched
+from harness.training.schedules import ProbePhase, is_cost, make_schedule
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
@@ -93,6 +94,7 @@ class Trainer:
     class_weights: Tensor | None = None  # float32 (classes,); None: all images count alike
     pull: PullToStart | None = None  # of weights to their start; None: they are free
     probe: ProbePhase | None = None  # of its first epochs; None: all are one training
+    goal: Goal | None = None  # what labels stand for; None: each is a class
 
     def __post_init__(self) -> None:
         network, settings, self.device = self.network, self.settings, self.accelerator.device
@@ -121,7 +123,7 @@ class Trainer:
         )
         self.masks = torch.Generator(device=self.device)
         set_dropout_generator(network, self.masks)
-        self.loss_of_batch = loss_function(settings)
+        self.loss_of_batch = loss_function(settings, goal=self.goal)
         self.average = Average(network, settings.ema)
         self.step_count = 0
         self.loss_sum = torch.zeros((), device=self.device)
@@ -136,6 +138,11 @@ class Trainer:
     @property
     def finished(self) -> bool:
         return self.step_count >= self.n_steps
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether an output says one class, which is right or wrong."""
+        return self.goal is None or self.goal.has_accuracy
 
     @property
     def epoch(self) -> float:
@@ -213,7 +220,8 @@ class Trainer:
         """What a step makes smaller: the mean loss, each image weighed by its class."""
         if self.class_weights is None:
             return self.loss_of_batch(logits, labels)
-        return self.weighed(loss_function(self.settings, "none")(logits, labels), labels).mean()
+        losses = loss_function(self.settings, "none", self.goal)(logits, labels)
+        return self.weighed(losses, labels).mean()
 
     def weighed(self, losses: Tensor, labels: Tensor) -> Tensor:
         """Each image's loss times the weight of its class."""
@@ -221,6 +229,8 @@ class Trainer:
 
     def count_right(self, logits: Tensor, labels: Tensor, begin: int = 0) -> None:
         """Count which of this rank's rows of a batch, from place `begin` on, are right."""
+        if not self.has_accuracy:
+            return
         right = logits.detach().argmax(dim=1) == labels
         self.n_right[begin : begin + len(labels)] += right
 
@@ -273,7 +283,9 @@ class Trainer:
         self.loss_sum.zero_()
         self.n_right.zero_()
         self.loss_count = 0
-        return Score(loss / n, right / n) if n else Score(math.nan, math.nan)
+        if not n:
+            return Score(math.nan, math.nan)
+        return Score(loss / n, right / n if self.has_accuracy else math.nan)
 
     def gather_right(self) -> None:
         """Let the first rank have counted for all; each rank counts its own rows alone."""
@@ -284,15 +296,19 @@ class Trainer:
     def after_evaluation(self, score: Score) -> None:
         """Tell a plateau schedule how validation went."""
         if isinstance(self.schedule, ReduceLROnPlateau):
-            self.schedule.step(watched(self.settings.schedule, score.loss, score.accuracy))
+            monitor = self.settings.schedule.monitor
+            cost = score.cost(monitor)
+            self.schedule.step(cost if is_cost(monitor) else -cost)
 
     def evaluate(self, part: Part, n_classes: int) -> Score:
         """The score on a part, in evaluation mode, in batches of fixed size.
 
         Each rank evaluates some of the batches; the sums are taken in the order of the batches, so
         that their bits are the same for any number of ranks. Right labels, where they are watched,
-        are scored on the same predictions.
+        are scored on the same predictions. With a `goal` all outputs are scored at once.
         """
+        if self.goal is not None:
+            return self.predict(part, n_classes)[0]
         n_batches = math.ceil(len(part) / EVALUATION_BATCH)
         n_right = 0 if part.right is None else 2 * n_batches
         shape = (n_batches + 3 * n_classes + n_right,)
@@ -319,6 +335,10 @@ class Trainer:
         for start, logits, _ in self._outputs(part):
             outputs[start : start + len(logits)] = logits.float()
         logits, labels = self.ranks.sum_(outputs).cpu(), part.labels.cpu()
+        if self.goal is not None:
+            goal = self.goal.on("cpu")
+            loss = loss_function(self.settings, goal=goal)(logits, labels)
+            return goal.score(float(loss), logits, labels), logits
         counts = class_counts(logits.argmax(dim=1), labels, n_classes).tolist()
         return score_of(float(self.loss_of_batch(logits, labels)), len(part), counts), logits
 
@@ -618,9 +638,12 @@ def in_parts(inputs: Tensor, size: int) -> list[Tensor]:
 
 
 def loss_function(
-    settings: Train, reduction: Literal["mean", "none"] = "mean"
+    settings: Train, reduction: Literal["mean", "none"] = "mean", goal: Goal | None = None
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Mean loss of a batch, or each image's, from logits (N, classes) and labels int64 (N,).
+    """Mean loss of a batch, or each image's, from logits (N, outputs) and labels int64 (N,).
+
+    `goal` says what labels stand for where they are no classes; `settings` are those of its kind
+    (`Train.for_target`).
 
     `complementary` takes each label as one that the image does *not* have, drawn uniformly from
     the others: the forward loss of Yu et al. (ECCV 2018) with the uniform transition matrix,
@@ -628,6 +651,9 @@ def loss_function(
     """
     if settings.loss_code:
         return own_loss(settings)
+    of_goal = None if goal is None else goal.losses(settings, reduction)
+    if of_goal is not None:
+        return of_goal
     if settings.loss == "binary_cross_entropy":
         return partial(_binary, smoothing=settings.label_smoothing, reduction=reduction)
     if settings.loss == "cross_entropy":

@@ -16,13 +16,14 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from harness.sweepfile.settings import Train
-from harness.training.schedules import ProbePhase, make_schedule, watched
+from harness.sweepfile.settings import Monitor, Train
+from harness.training.schedules import ProbePhase, make_schedule
 from headstart.errors import RunFolderError
 from headstart.records import trial_curve, trial_row
 from headstart.rows import TrialRow
@@ -38,7 +39,7 @@ class Replay:
         settings: how it trained, with the epochs that it had.
         steps_per_epoch: of it.
         best_step: the step whose weights it kept: validation chose it, or it is the last.
-        scores: validation loss and accuracy by step, of each evaluation.
+        scores: of each evaluation, by its step: the validation scores that a schedule may watch.
         probe: its first epochs, where they were a training of their own.
         probe_l2: that validation chose, where its head was fitted.
     """
@@ -46,7 +47,7 @@ class Replay:
     settings: Train
     steps_per_epoch: int
     best_step: int
-    scores: dict[int, tuple[float, float]]
+    scores: dict[int, dict[str, float]]
     probe: ProbePhase | None = None
     probe_l2: float | None = None
 
@@ -56,7 +57,7 @@ class Replay:
     ) -> Replay:
         """From what `read_course` gives."""
         content = json.loads(course)
-        scores = {step: (loss, accuracy) for step, loss, accuracy in content["scores"]}
+        scores = dict(content["scores"])
         best_step, probe_l2 = content["best_step"], content["probe_l2"]
         return cls(settings, steps_per_epoch, best_step, scores, probe, probe_l2)
 
@@ -86,7 +87,7 @@ class Replay:
         rates = []
         for step in range(max(1, self.best_step)):
             if isinstance(schedule, ReduceLROnPlateau) and step in self.scores:
-                schedule.step(watched(self.settings.schedule, *self.scores[step]))
+                schedule.step(self.scores[step][self.settings.schedule.monitor])
             rates.append([float(group["lr"]) for group in walker.param_groups])
             if isinstance(schedule, LambdaLR):
                 walker.step()  # PyTorch warns of a schedule that moves before its optimizer
@@ -109,7 +110,9 @@ def read_course(run: Path, trial_id: str) -> bytes:
     """
     row = _refitted(run, trial_id)
     points = trial_curve(run, trial_id, row)
-    scores = [(point.step, point.val_loss, point.val_accuracy) for point in points]
+    scores = [
+        (point.step, {name: getattr(point, name) for name in get_args(Monitor)}) for point in points
+    ]
     course = {"best_step": row.best_step, "scores": scores, "probe_l2": row.probe_l2}
     return json.dumps(course).encode()
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from harness.sweepfile.settings import Condition, Schedule, Train
+from harness.sweepfile.settings import Condition, Train
+from headstart.metrics import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def make_schedule(
     if schedule.name == "plateau":
         return ReduceLROnPlateau(
             optimizer,
-            mode="min" if schedule.monitor == "val_loss" else "max",
+            mode="min" if is_cost(schedule.monitor) else "max",
             factor=schedule.factor,
             patience=schedule.patience,
             min_lr=schedule.minimum,
@@ -83,6 +84,6 @@ def make_schedule(
     return LambdaLR(optimizer, factor)
 
 
-def watched(schedule: Schedule, loss: float, accuracy: float) -> float:
-    """The validation score that a plateau schedule looks at."""
-    return loss if schedule.monitor == "val_loss" else accuracy
+def is_cost(score: str) -> bool:
+    """Whether less of a validation score, such as `val_loss`, is better."""
+    return score.removeprefix("val_") in LOWER_IS_BETTER

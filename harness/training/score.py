@@ -8,12 +8,14 @@ only the counts, three numbers a class, travel from the device.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from headstart.metrics import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Score:
         macro_f1: mean F1 over the classes that the part has or that were predicted.
         right_loss: mean cross-entropy on right labels, where these are watched (`Part.right`).
         right_accuracy: fraction of the images whose right label was predicted, likewise.
+        of_target: further metrics, of a target that is no class, by their names.
     """
 
     loss: float
@@ -35,6 +38,13 @@ class Score:
     macro_f1: float = math.nan
     right_loss: float = math.nan
     right_accuracy: float = math.nan
+    of_target: Mapping[str, float] = field(default_factory=dict)
+
+    def cost(self, score: str) -> float:
+        """A validation score such as `val_mae`, or its negative where more of it is better."""
+        name = score.removeprefix("val_")
+        value = self.of_target[name] if name in self.of_target else float(getattr(self, name))
+        return value if name in LOWER_IS_BETTER else -value
 
 
 def class_counts(predicted: Tensor, labels: Tensor, n_classes: int) -> Tensor:

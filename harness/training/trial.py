@@ -30,6 +30,7 @@ from harness.training.checkpointing import use_checkpoints
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
+from harness.training.goal import Goal, target_scale
 from harness.training.loop import Clock, Trainer, loss_function
 from harness.training.memory import images_at_once
 from harness.training.network import narrowed, prepare_network
@@ -165,7 +166,8 @@ class Trial:
         split = split_dataset(dataset, spec.data.choice.split, rng)
         split = split if spec.is_tested else split.without_test()
         self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
-        self.settings = self.settings.for_images(len(split.train))
+        settings = self.settings.for_target(spec.data.target)
+        self.settings = settings.for_images(len(split.train))
         tuning, probe = spec.condition.tuning, probe_phase(spec.condition)
         if tuning.is_fitted:
             self.settings = settings_of_fit(self.settings, len(dataset.labels))
@@ -174,6 +176,7 @@ class Trial:
         replay = None
         if spec.refits:
             replay, split = self._replay(len(split.train), probe), split.in_one_part()
+        self.goal = Goal.of(dataset, split.train, self.device)
         self.notes = [*spec.data.notes, *split.notes, *context.notes]
         prepared = prepare_network(spec, self.folder.path.parent, self.device)
         self.nondeterministic = refused_operations(
@@ -224,6 +227,7 @@ class Trial:
             ),
             self.prepared.pull,
             probe,
+            self.goal,
         )
         if head is not None:
             l2 = replay.probe_l2 if replay else None
@@ -242,7 +246,7 @@ class Trial:
         elif self.ranks.is_first:
             relative = relative_gradients(
                 self.network, self.prepared.groups, self.parts.train, self.prepared.normalise,
-                loss_function(self.settings), self.settings.batch_size,
+                loss_function(self.settings, goal=self.goal), self.settings.batch_size,
             )  # fmt: skip
             chosen = largest(relative, tuning.n_groups)
         text = self.ranks.bytes_of_first(json.dumps(chosen).encode())
@@ -419,6 +423,7 @@ class Trial:
                     train_accuracy=trained.accuracy,
                     val_balanced_accuracy=score.balanced_accuracy,
                     val_macro_f1=score.macro_f1,
+                    **{f"val_{name}": value for name, value in score.of_target.items()},
                     **self._on_right(score),
                 )
             )
@@ -459,7 +464,7 @@ class Trial:
             self._keep_best()
         stopping = self.settings.early_stopping
         if stopping is not None and step > 0:
-            value = score.loss if stopping.monitor == "val_loss" else -score.accuracy
+            value = score.cost(stopping.monitor)
             if value < record.watched - stopping.minimum_change:
                 record.watched, record.n_since = value, 0
             else:
@@ -477,7 +482,8 @@ class Trial:
     def _rank(self, score: Score) -> tuple[float, ...]:
         if self.settings.select == "val_loss":
             return (-score.loss,)
-        return (score.accuracy, -score.loss)
+        chosen = -score.cost(self.settings.select)
+        return (-math.inf if math.isnan(chosen) else chosen, -score.loss)
 
     def _stops_early(self) -> bool:
         stopping = self.settings.early_stopping
@@ -594,7 +600,7 @@ class Trial:
         if self.spec.refits:
             files.append(self._save_images())
         if tested:
-            _write_predictions(result / "predictions.npz", self.parts.test, tested[1])
+            _write_predictions(result / "predictions.npz", self.parts.test, tested[1], self.goal)
             files.append("predictions.npz")
         row = self._row(tested[0] if tested else None, files)
         digests = {name: digest_of_file(result / name) for name in files}
@@ -619,9 +625,9 @@ class Trial:
             epochs=self.settings.epochs,
             steps=self.trainer.step_count,
             best_step=record.best_step,
-            best_val_accuracy=best.accuracy if best else None,
-            final_val_accuracy=None if self.spec.refits else record.curve[-1].val_accuracy,
-            test_accuracy=test.accuracy if test else None,
+            best_val_accuracy=_known(best.accuracy if best else None),
+            final_val_accuracy=_known(record.curve[-1].val_accuracy),
+            test_accuracy=_known(test.accuracy if test else None),
             test_loss=test.loss if test else None,
             train_time_s=seconds["train"],
             eval_time_s=seconds["eval"],
@@ -645,10 +651,17 @@ class Trial:
             image_width=self.spec.data.image_size[1],
             channels=self.spec.data.channels,
             **self._of_best_step(),
-            test_balanced_accuracy=test.balanced_accuracy if test else None,
-            test_macro_f1=test.macro_f1 if test else None,
+            test_balanced_accuracy=_known(test.balanced_accuracy if test else None),
+            test_macro_f1=_known(test.macro_f1 if test else None),
+            **self._of_target(test),
             probe_l2=record.probe_l2,
         )
+
+    def _of_target(self, test: Score | None) -> dict[str, Any]:
+        """The columns of a target that is no class; none of one that is."""
+        scores = {} if test is None else test.of_target
+        columns: dict[str, Any] = {f"test_{name}": _known(v) for name, v in scores.items()}
+        return columns | {"target_scale": target_scale(self.dataset.target, self.goal)}
 
     def _of_best_step(self) -> dict[str, Any]:
         """The columns that say of the chosen step what its evaluation says."""
@@ -662,11 +675,9 @@ class Trial:
             "best_val_macro_f1": chosen.val_macro_f1,
             "best_train_loss": chosen.train_loss,
             "best_train_accuracy": chosen.train_accuracy,
+            **{f"best_val_{name}": value for name, value in record.best.of_target.items()},
         }
-        return {
-            name: value if value is not None and math.isfinite(value) else None
-            for name, value in columns.items()
-        }
+        return {name: _known(value) for name, value in columns.items()}
 
     def _of_gpu(self) -> dict[str, Any]:
         """The columns that say of a GPU what seconds depend on; none on a CPU."""
@@ -724,19 +735,31 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
+def _known(value: float | None) -> float | None:
+    """A score as a row has it: nothing where it is not defined."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _divergence(record: Record) -> str:
     last = record.curve[-1]
     which = "validation" if not math.isfinite(last.val_loss) else "training"
     return f"the {which} loss was not finite at step {last.step}"
 
 
-def _write_predictions(path: Path, part: Part, logits: Tensor) -> None:
-    """Every test prediction: indices, labels, predicted int64 (N,), probabilities (N, classes)."""
+def _write_predictions(path: Path, part: Part, logits: Tensor, goal: Goal | None) -> None:
+    """Every test prediction: indices, labels, predicted int64 (N,), probabilities (N, classes).
+
+    Of a target without classes: indices, and float32 (N, outputs) `right` and `answers`, which are
+    probabilities by label or numbers in their unit.
+    """
+    arrays: dict[str, Any] = {"indices": part.indices.astype(np.int64)}
+    if goal is not None and not goal.has_accuracy:
+        right = goal.on("cpu").right(part.labels.cpu())
+        arrays["right"] = right.numpy().astype(np.float32)
+        arrays["answers"] = goal.answers(logits).numpy().astype(np.float32)
+    else:
+        arrays["labels"] = part.labels.cpu().numpy()
+        arrays["predicted"] = logits.argmax(dim=1).numpy()
+        arrays["probabilities"] = logits.softmax(dim=1).numpy().astype(PREDICTION_DTYPE)
     with atomic_file(path, "wb") as file:
-        np.savez_compressed(
-            file,
-            indices=part.indices.astype(np.int64),
-            labels=part.labels.cpu().numpy(),
-            predicted=logits.argmax(dim=1).numpy(),
-            probabilities=logits.softmax(dim=1).numpy().astype(PREDICTION_DTYPE),
-        )
+        np.savez_compressed(file, **arrays)

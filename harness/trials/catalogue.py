@@ -16,6 +16,7 @@ from datasets.split import Split, SplitSettings, check_parts, draws_are_alike, s
 from harness.sweepfile.settings import Condition, DataChoice
 from harness.trials.spec import DataUse, PassedOver
 from headstart.errors import DataError, DataNotFoundError, InputError
+from headstart.metrics import WITHOUT_ACCURACY
 from models import ModelInfo
 
 MAY_BE_MISSING = "`optional: true` beside it would let the next of first_of stand in"
@@ -172,6 +173,8 @@ class DataCatalogue:
                 is_mapped=is_mapped(dataset.images),
                 kept_size=None if shown == own else own,
                 in_files=is_in_files(dataset.images),
+                target=dataset.target.kind if dataset.target else "",
+                unit=dataset.target.unit if dataset.target else "",
             )
         if len(missing) == 1:
             raise missing[0]
@@ -233,7 +236,10 @@ def _stored_bytes(images: np.ndarray) -> int:
 
 
 def _counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    """Images by part and class; of a target without classes, of each part all in one number."""
     parts = dataset.parts or {"": np.arange(len(dataset.labels))}
+    if dataset.target is not None and dataset.target.kind in WITHOUT_ACCURACY:
+        return {name: (len(parts[name]),) for name in ("", *PART_NAMES) if name in parts}
     n_classes = len(dataset.class_names)
     return {
         part: tuple(np.bincount(dataset.labels[parts[part]], minlength=n_classes).tolist())

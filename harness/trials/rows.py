@@ -65,6 +65,7 @@ def relabelled(row: TrialRow, spec: TrialSpec, sweep: str) -> TrialRow:
         fine_tune=fine_tune if isinstance(fine_tune, str) else json.dumps(fine_tune),
         grid=as_column(spec.grid),
         n_classes=len(spec.data.class_names),
+        target=spec.data.target,
         learning_rate=condition.train.learning_rate,
         batch_size=condition.train.batch_size,
     )

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from harness.sweepfile.settings import Condition, DataChoice, Sweep, Train
 from headstart.grid import Values
 
 RESULT_FORMAT = 3  # part of every id: raise it when the same settings give other numbers
@@ -56,6 +56,8 @@ class DataUse:
         image_size: (height, width) that a network is given.
         kept_size: of the images as they are kept, where `train.crop_fraction` keeps larger ones.
         in_files: whether they stay in their own files, and are decoded while trials read them.
+        target: what its labels are (`labels`, `ordered`, `number`); empty: classes.
+        unit: of the target's numbers; may be empty.
     """
 
     choice: DataChoice
@@ -81,6 +83,8 @@ class DataUse:
     is_mapped: bool = False
     kept_size: tuple[int, int] | None = None
     in_files: bool = False
+    target: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,11 @@ class TrialSpec:
     start_content: str | None = None  # a hash of the start file
     redrawn: str = ""  # of a double: the source in which it differs from the arm's trial
     refits: str = ""  # of a refit: the id of the arm's trial that it repeats on all images
+
+    @property
+    def train(self) -> Train:
+        """The settings, with the loss and the scores that the data's target has."""
+        return self.condition.train.for_target(self.data.target)
 
     @property
     def is_tested(self) -> bool:

@@ -76,7 +76,15 @@ def test_columns_and_their_types_come_from_the_fields():
         assert [c.name for c in columns] == [n for n in names if n in {c.name for c in columns}]
         assert [str(f.type) for f in schema(kind)] == [types[c.arrow] for c in columns]
     kept = [c.name for c in columns_of(TrialRow) if not c.arrow]
-    assert kept == ["class_names", "load_report", "frozen", "versions", "files", "digests"]
+    assert kept == [
+        "class_names",
+        "load_report",
+        "frozen",
+        "versions",
+        "files",
+        "digests",
+        "target_scale",
+    ]
 
 
 def test_the_columns_of_the_tables_are_what_they_were():
@@ -93,13 +101,17 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "ran_as attempts finished_at deterministic nondeterministic_operation gpu_share "
         "gpu_workers gpu_sharing cuda cudnn driver notes warnings image_height image_width "
         "channels code best_val_loss best_val_balanced_accuracy best_val_macro_f1 best_train_loss "
-        "best_train_accuracy test_balanced_accuracy test_macro_f1 probe_l2 redrawn "
-        "refits chosen_layers"
+        "best_train_accuracy test_balanced_accuracy test_macro_f1 probe_l2 redrawn refits "
+        "chosen_layers target "
+        "best_val_mean_average_precision test_mean_average_precision best_val_micro_f1 "
+        "test_micro_f1 best_val_exact_match test_exact_match best_val_quadratic_kappa "
+        "test_quadratic_kappa best_val_mae test_mae best_val_rmse test_rmse best_val_r2 test_r2"
     )
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "
         "val_accuracy train_accuracy val_balanced_accuracy val_macro_f1 val_right_loss "
-        "val_right_accuracy"
+        "val_right_accuracy val_mean_average_precision val_micro_f1 val_exact_match "
+        "val_quadratic_kappa val_mae val_rmse val_r2"
     )
 
 
@@ -123,7 +135,9 @@ def test_numbers_have_the_units_that_their_names_say():
     for kind in (TrialRow, EvaluationRow, LaterTestRow):
         for column in columns_of(kind):
             by_name = "seconds" if column.name.endswith("_time_s") else ""
-            by_name = "fraction" if re.search("accuracy|macro_f1", column.name) else by_name
+            if re.search("accuracy|_f1|mean_average_precision|exact_match", column.name):
+                by_name = "fraction"
+            by_name = "of the target" if re.search("_(mae|rmse)$", column.name) else by_name
             assert column.unit == units.get(column.name, by_name), column.name
 
 

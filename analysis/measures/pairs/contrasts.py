@@ -26,6 +26,7 @@ from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.course import ACCURACY, Course
 from analysis.words import joined
 from headstart.errors import InputError, did_you_mean
+from headstart.metrics import WITHOUT_ACCURACY
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,10 @@ def _failed(trials: pd.DataFrame, rows: Rows) -> Bools:
 def _at_chance(
     trials: pd.DataFrame, column: Column, match: _Match, failures: Sequence[Bools]
 ) -> Column | None:
-    """The column with failed trials at chance; None where the number of classes is unknown."""
+    """The column with failed trials at chance; None where nobody knows what chance gives."""
+    targets = set(trials["target"]) if "target" in trials else set()
+    if not column.metric.chance or targets & set(WITHOUT_ACCURACY):
+        return None
     n_classes = trials["n_classes"].max() if "n_classes" in trials else math.nan
     if not n_classes > 0:
         return None

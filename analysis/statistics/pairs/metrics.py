@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from analysis.statistics.pairs.questions import Question
-from analysis.statistics.times.course import Course
+from analysis.statistics.times.course import COURSES, Course
 from headstart.errors import InputError, did_you_mean
+from headstart.metrics import ONLY_OF_TARGETS
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Metric:
     is_time: bool = False
     has_margin: bool = False
     granule: str = ""
-    chance: Literal["share", "entropy"] = "share"  # of a network that knows nothing of the classes
+    # Of a network that knows nothing of the classes; "": nobody can say it.
+    chance: Literal["share", "entropy", ""] = "share"
     asks: Question | None = None  # its question, where that does not follow from the source
     kind: Literal["", "spread", "event"] = ""
 
@@ -88,6 +90,14 @@ METRICS: dict[str, Metric] = {
         for name, source in _TIMES.items()
     },
 }
+METRICS |= {
+    name: Metric(
+        name, name, course.unit, not course.lower_is_better, has_margin=course.is_share, chance="",
+        granule=granule if course.name == "exact_match" else "",
+    )
+    for course in map(COURSES.__getitem__, ONLY_OF_TARGETS)
+    for name, granule in zip(course.finals, ("n_test", "n_validation"), strict=True)
+}  # fmt: skip
 # Beside the final value and the way there: two further questions, in columns that findings add.
 STABILITY = ("spread_over_seeds", "noise_within_a_run", "broken_runs")
 OVERFITTING = ("accuracy_gap", "loss_gap", "end_accuracy_gap", "loss_rise")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from analysis import words
 from analysis.statistics.pairs.comparison import Comparison
-from analysis.statistics.times.course import ACCURACY, Course
+from analysis.statistics.times.course import ACCURACY, COURSES, Course
 
 _NAMES = {
     "area_under_curve": "mean validation {} over training",
@@ -29,6 +29,11 @@ _UNITS = {
     "samples_to_target": "images",
     "train_time_s_to_target": "seconds of training",
 }
+_OF_FINALS = {
+    name: f"{where} {course.words}"
+    for course in COURSES.values()
+    for name, where in zip(course.finals, ("test", "best validation"), strict=True)
+}
 
 
 def metric_name(metric: str, target: float, course: Course = ACCURACY, test_set: str = "") -> str:
@@ -40,9 +45,11 @@ def metric_name(metric: str, target: float, course: Course = ACCURACY, test_set:
         return f"{_UNITS[metric]} to {course.target(target)}"
     if metric in _NAMES:
         return _NAMES[metric].format(course.words)
+    if metric in _OF_FINALS:
+        return _OF_FINALS[metric]
     part, _, rest = metric.partition("_val_")
     name = f"{part} validation {rest}" if rest else metric
-    return words.spaced(name).replace("macro f1", "macro F1")
+    return words.spaced(name)
 
 
 def row_name(row: Comparison) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis import words
+from headstart.metrics import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Course:
         finals: columns of the trials: on test images; on validation images at the chosen step.
         lower_is_better: a target is then reached from above.
         is_share: a fraction, which is written in percent, and differences of it in points.
+        unit: of a difference.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Course:
     finals: tuple[str, str]
     lower_is_better: bool = False
     is_share: bool = True
+    unit: str = "fraction"
 
     @property
     def kind(self) -> str:
@@ -41,11 +44,6 @@ class Course:
     def target_kind(self) -> str:
         """How a target is written in a table."""
         return "target" if self.is_share else "number"
-
-    @property
-    def unit(self) -> str:
-        """Of a difference."""
-        return "fraction" if self.is_share else "nats"
 
     def difference(self, value: float) -> str:
         """`+0.34 points`, or `+0.012`."""
@@ -69,9 +67,10 @@ class Course:
         return words.target(value) if self.is_share else f"a {self.words} of {value:g}"
 
 
-def _course(name: str, text: str, low: bool = False) -> Course:
+def _course(name: str, text: str, unit: str = "fraction") -> Course:
     finals = (f"test_{name}", f"best_val_{name}")
-    return Course(name, text, f"val_{name}", finals, low, not low)
+    is_share = unit == "fraction"
+    return Course(name, text, f"val_{name}", finals, name in LOWER_IS_BETTER, is_share, unit)
 
 
 COURSES = {
@@ -80,7 +79,14 @@ COURSES = {
         _course("accuracy", "accuracy"),
         _course("balanced_accuracy", "balanced accuracy"),
         _course("macro_f1", "macro F1"),
-        _course("loss", "loss", low=True),
+        _course("loss", "loss", "nats"),
+        _course("mean_average_precision", "mean average precision"),
+        _course("micro_f1", "micro F1"),
+        _course("exact_match", "exact match"),
+        _course("quadratic_kappa", "quadratic kappa", "kappa"),
+        _course("mae", "mean absolute error", "the target's unit"),
+        _course("rmse", "root mean squared error", "the target's unit"),
+        _course("r2", "R²", "R²"),
     )
 }
 ACCURACY = COURSES["accuracy"]

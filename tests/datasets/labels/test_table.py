@@ -13,6 +13,7 @@ from datasets.files.trees import Tree
 from datasets.labels.settings import LabelOptions, labelled_layout
 from datasets.layout.layout import read_layout
 from datasets.layout.types import Asked
+from datasets.target import TargetSettings
 from headstart.errors import DataError
 
 
@@ -705,3 +706,40 @@ def test_a_table_may_begin_paths_with_the_former_name_of_the_whole_folder():
         }
     )
     assert "no column names images" in refused(other, labels="t.csv")
+
+
+NUMBERED = images("1.png", "2.png", "3.png")
+TAGGED_ROWS = "file,tags\n1.png,cat|dog\n2.png,\n3.png,dog\n"
+HOT_ROWS = "file,cat,dog\n1.png,1,1\n2.png,0,0\n3.png,0,1\n"
+
+
+def test_tables_name_several_labels_in_a_cell_or_in_columns():
+    expected = {"1.png": "cat|dog", "2.png": "(none)", "3.png": "dog"}
+    cells = {"labels": "t.csv", "label_column": "tags", "target": "labels"}
+    assert labels(tree_of({**NUMBERED, "t.csv": TAGGED_ROWS}), **cells) == expected
+    assert (
+        labels(tree_of({**NUMBERED, "t.csv": HOT_ROWS}), labels="t.csv", target="labels")
+        == expected
+    )
+    chosen = {"kind": "labels", "columns": ["dog", "cat"]}
+    assert labels(tree_of({**NUMBERED, "t.csv": HOT_ROWS}), labels="t.csv", target=chosen) == {
+        "1.png": "dog|cat", "2.png": "(none)", "3.png": "dog",
+    }  # fmt: skip
+
+
+def test_the_only_column_of_numbers_is_the_number():
+    table = "file,age,who\n1.png,23.5,x\n2.png,7,y\n3.png,1e1,z\n"
+    tree = tree_of({**NUMBERED, "t.csv": table})
+    assert labels(tree, labels="t.csv", target="number") == {
+        "1.png": "23.5", "2.png": "7", "3.png": "1e1",
+    }  # fmt: skip
+    two = tree_of({**NUMBERED, "t.csv": table.replace("who", "height").replace("x\n", "1\n")
+        .replace("y\n", "2\n").replace("z\n", "3\n")})  # fmt: skip
+    with pytest.raises(
+        DataError, match=r"2 of its columns could be the number \('age', 'height'\)"
+    ):
+        labels(two, labels="t.csv", target="number")
+
+
+def test_the_options_of_a_folder_know_the_target():
+    assert LabelOptions(path="x", target="labels").wanted.target == TargetSettings(kind="labels")

@@ -7,7 +7,7 @@ from data_files import class_folders, image_bytes, noise, request, write_tree, w
 from pydantic import ValidationError
 
 from datasets import load_dataset
-from datasets.images.image_set import natural_key
+from datasets.natural_order import natural_key
 from datasets.preprocess import mnist_style
 from datasets.sets.folder import Options, load, locate
 from headstart.errors import DataError, DataNotFoundError

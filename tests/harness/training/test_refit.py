@@ -29,7 +29,7 @@ ONE_SEED = ("seeds: 2", "seeds: 1\nrefit: true")
 
 def replay(schedule: dict[str, object], best_step: int, losses: dict[int, float]) -> Replay:
     train = Train.model_validate({"schedule": schedule, "epochs": 4})
-    return Replay(train, 2, best_step, {step: (loss, 0.5) for step, loss in losses.items()})
+    return Replay(train, 2, best_step, {step: {"val_loss": loss} for step, loss in losses.items()})
 
 
 def test_a_plateau_is_cut_where_the_trial_cut_it_and_each_group_has_its_own_rate():

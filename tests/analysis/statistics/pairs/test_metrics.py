@@ -28,6 +28,17 @@ TABLE = {
     "steps_to_target": ("step", "steps", False, True, False, "", True),
     "samples_to_target": ("samples", "samples", False, True, False, "", True),
     "train_time_s_to_target": ("train_time_s", "s", False, True, False, "", True),
+    **{
+        f"{end}_{name}": (f"{end}_{name}", unit, higher, False, unit == "fraction", grain, False)
+        for name, unit, higher in (
+            ("mean_average_precision", "fraction", True), ("micro_f1", "fraction", True),
+            ("exact_match", "fraction", True), ("quadratic_kappa", "kappa", True),
+            ("mae", "the target's unit", False), ("rmse", "the target's unit", False),
+            ("r2", "R²", True),
+        )
+        for end, part in (("test", "n_test"), ("best_val", "n_validation"))
+        for grain in (part if name == "exact_match" else "",)
+    },
     "spread_over_seeds": ("final_value", "log ratio", False, False, False, "", False),
     "noise_within_a_run": ("late_noise", "fraction", False, False, False, "", False),
     "broken_runs": ("broken", "fraction", False, False, False, "", False),
@@ -61,6 +72,13 @@ def test_a_margin_is_of_what_is_measured_alone() -> None:
     assert area.along(COURSES["accuracy"]) == area
     of_loss = area.along(COURSES["loss"])
     assert (of_loss.unit, of_loss.higher_is_better) == ("nats", False)
+
+
+def test_of_a_target_only_what_is_measured_has_a_margin() -> None:
+    errors = {m.name for m in METRICS.values() if m.along(COURSES["mae"]).has_margin}
+    assert errors == {"test_mae", "best_val_mae"}
+    area = METRICS["area_under_curve"].along(COURSES["mae"])
+    assert (area.unit, area.higher_is_better) == ("the target's unit", False)
 
 
 def test_defaults_are_accuracy_area_and_steps() -> None:

@@ -10,11 +10,19 @@ LOSS = COURSES["loss"]
 
 
 def test_each_metric_has_its_columns_and_its_unit() -> None:
-    assert list(COURSES) == ["accuracy", "balanced_accuracy", "macro_f1", "loss"]
-    assert ACCURACY.finals == ("test_accuracy", "best_val_accuracy")
-    assert [c.column for c in COURSES.values()] == [
-        "val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss",
+    assert list(COURSES) == [
+        "accuracy", "balanced_accuracy", "macro_f1", "loss", "mean_average_precision", "micro_f1",
+        "exact_match", "quadratic_kappa", "mae", "rmse", "r2",
     ]  # fmt: skip
+    assert ACCURACY.finals == ("test_accuracy", "best_val_accuracy")
+    assert all(c.column == f"val_{name}" for name, c in COURSES.items())
+    lower = [name for name, c in COURSES.items() if c.lower_is_better]
+    assert lower == ["loss", "mae", "rmse"]
+    assert [name for name, c in COURSES.items() if not c.is_share] == [
+        "loss", "quadratic_kappa", "mae", "rmse", "r2",
+    ]  # fmt: skip
+    assert COURSES["mae"].target(1.5) == "a mean absolute error of 1.5"
+    assert COURSES["mae"].margin(2.5) == "±2.5"
     assert [c.target(0.25) for c in (ACCURACY, LOSS)] == ["25 %", "a loss of 0.25"]
     assert [c.margin(0.002) for c in (ACCURACY, LOSS)] == ["±0.2 points", "±0.002"]
     assert [c.difference(0.0123) for c in (ACCURACY, LOSS)] == ["+1.23 points", "+0.0123"]
@@ -26,6 +34,7 @@ def test_each_metric_has_its_columns_and_its_unit() -> None:
     [
         ("accuracy", "more accurate", "less accurate", "as accurate"),
         ("macro_f1", "with a higher macro F1", "with a lower macro F1", "with the same macro F1"),
+        ("r2", "with a higher R²", "with a lower R²", "with the same R²"),
         ("loss", "with a lower loss", "with a higher loss", "with the same loss"),
     ],
 )
