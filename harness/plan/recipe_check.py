@@ -37,9 +37,10 @@ def check_recipes(plan: Plan) -> None:
             raise InputError(f"{where}.gradient_checkpointing: what code of your own does when it "
                              "is computed twice is not known: leave it out")  # fmt: skip
         if spec.data.target in WITHOUT_ACCURACY and spec.condition.tuning.is_fitted:
-            raise InputError(f"{plan.sweep.name}: {spec.arm}: fine_tune: probe: lbfgs fits a head of "
-                             f"classes, and the data have a target of the kind {spec.data.target}"
-                             )  # fmt: skip
+            raise InputError(
+                f"{plan.sweep.name}: {spec.arm}: fine_tune: probe: lbfgs fits a head of classes, "
+                f"and the data have a target of the kind {spec.data.target}"
+            )
         try:
             train.for_target(spec.data.target)
         except ValueError as err:
