@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from data_files import dataset_of, noise, request
-from pydantic import BaseModel
 
+from datasets.base import DatasetOptions
 from datasets.cache import cached as cache
 from datasets.cache import pages
 from datasets.cache.cached import cached
@@ -16,7 +16,7 @@ from datasets.preprocess import shape_for, shape_images
 from headstart.errors import InputError, StorageError
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     seed: int = 0
 
 

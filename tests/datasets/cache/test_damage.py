@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_files import dataset_of, request
-from pydantic import BaseModel
 
+from datasets.base import DatasetOptions
 from datasets.cache.cached import cached
 from datasets.cache.checked import plain
 from headstart.errors import DataError, StorageError
@@ -19,7 +19,7 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (40, 3, 6, 5), dtype=np.uint8
 PARTS = {"train": np.arange(30), "test": np.arange(30, 40)}
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     seed: int = 0
 
 

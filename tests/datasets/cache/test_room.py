@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from data_files import dataset_of, request
-from pydantic import BaseModel
 
+from datasets.base import DatasetOptions
 from datasets.cache import room
 from datasets.cache.cached import cached
 from headstart.errors import InputError
@@ -19,7 +19,7 @@ OPEN = "import pathlib, sys; from datasets.cache.room import mark_used; "
 OPEN += "mark_used(pathlib.Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
 
 
-class Options(BaseModel):
+class Options(DatasetOptions):
     seed: int = 0
 
 
