@@ -50,7 +50,8 @@ ROOMS = {
     "datasets": [
         {"natural_order", "augment_settings", "folds", "group_split"}, "target", "base",
         {"split_notes", "strata"}, {"augment",
-        "corruption", "image_corruptions", "locations", "measures", "near_duplicates", "preprocess", "split"},
+        "corruption", "image_corruptions", "locations", "measures", "near_duplicates", "preprocess",
+        "split"},
         {"as_jpeg", "as_target"}, "files", "cache", "layout", "arrays", {"images", "tables"},
         "labels", {"own", "sheet"}, "sets", "catalog", "given", {"augmented", "flat_csv"},
         {"__main__", "describe"},
