@@ -289,10 +289,6 @@ class TrialRow(Row):
     test_macro_f1: float | None = _scored(
         "mean F1 over classes on the test part", "fraction", "it has no test part"
     )
-    probe_l2: float | None = _measured(
-        "the L2 that validation images chose for a linear probe (`fine_tune: {probe: lbfgs}`)",
-        empty="its head was trained, or not at all",
-    )
     redrawn: str = _text(
         "of a `double`: the source of randomness in which it differs from the arm's trial at this "
         "seed; else an empty text"
@@ -301,11 +297,14 @@ class TrialRow(Row):
         "of a `refit`: the arm's trial whose learning rates it repeats on the training, validation "
         "and test images of its split together, so that it has no score of its own; else empty"
     )
+    probe_l2: float | None = _measured(
+        "the L2 that validation images chose for a linear probe (`fine_tune: {probe: lbfgs}`)",
+        empty="its head was trained, or not at all",
+    )
     chosen_layers: tuple[str, ...] = _texts(
         "with `fine_tune: surgical` the layer groups that train beside the head, as the first "
         "gradients chose them"
     )
-
     target: str = _text(
         "what labels stand for: `labels` (several an image), `ordered` classes or a `number`; "
         "empty: one class an image"

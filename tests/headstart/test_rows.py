@@ -101,7 +101,7 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "ran_as attempts finished_at deterministic nondeterministic_operation gpu_share "
         "gpu_workers gpu_sharing cuda cudnn driver notes warnings image_height image_width "
         "channels code best_val_loss best_val_balanced_accuracy best_val_macro_f1 best_train_loss "
-        "best_train_accuracy test_balanced_accuracy test_macro_f1 probe_l2 redrawn refits "
+        "best_train_accuracy test_balanced_accuracy test_macro_f1 redrawn refits probe_l2 "
         "chosen_layers target "
         "best_val_mean_average_precision test_mean_average_precision best_val_micro_f1 "
         "test_micro_f1 best_val_exact_match test_exact_match best_val_quadratic_kappa "
