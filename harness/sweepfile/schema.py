@@ -123,6 +123,11 @@ def _about(schema: Schema) -> Schema:
     return {k: v for k, v in schema.items() if k in ("description", "examples", "title")}
 
 
+def _without_about(schema: Schema) -> Schema:
+    """What it says of a key to programs."""
+    return {k: v for k, v in schema.items() if k not in _about(schema) and k != "default"}
+
+
 def _by_name(
     meaning: str, options: Mapping[str, type[BaseModel]], parts: Schema, beside: Schema
 ) -> Schema:
@@ -130,15 +135,17 @@ def _by_name(
     own: dict[type[BaseModel], list[str]] = {}
     for name, model in options.items():
         own.setdefault(model, []).append(name)
-    every: Schema = {}
+    every: dict[str, list[Schema]] = {option: [of_all] for option, of_all in beside.items()}
     cases: list[Schema] = []
     for model, names in own.items():
         schema = _hoisted(model, parts)
-        every |= schema["properties"]
+        for option, of_some in schema["properties"].items():
+            every.setdefault(option, []).append(of_some)
         schema["properties"] = {"name": True, **schema["properties"], **beside}
         is_named = {"properties": {"name": {"enum": names}}, "required": ["name"]}
         cases.append({"if": is_named, "then": schema})
-    unnamed = {"properties": {**beside, **every}, "additionalProperties": False}
+    any_set = {option: _any_of(meanings) for option, meanings in every.items()}
+    unnamed = {"properties": any_set, "additionalProperties": False}
     cases.append({"if": {"not": {"required": ["name"]}}, "then": unnamed})
     return {
         "description": meaning,
@@ -146,6 +153,14 @@ def _by_name(
         "properties": {"name": {"description": "Which one.", **schema_of_names(*options)}},
         "allOf": cases,
     }
+
+
+def _any_of(meanings: list[Schema]) -> Schema:
+    """What a key takes that has several meanings; it is told of the last."""
+    allowed = {json.dumps(_without_about(one), sort_keys=True): one for one in meanings}
+    if len(allowed) == 1:
+        return meanings[-1]
+    return {**_about(meanings[-1]), "anyOf": [_without_about(one) for one in allowed.values()]}
 
 
 def _add_sources(choice: Schema, parts: Schema) -> None:

@@ -13,6 +13,7 @@ from harness.reference.networks import trained_specs
 from harness.sweepfile.settings import Train
 from harness.trials.catalogue import DataCatalogue
 from headstart.records import read_plan
+from headstart.rows import TrialRow
 from models.info import ModelInfo
 from runs import run_here
 
@@ -32,6 +33,7 @@ def test_an_operation_without_a_deterministic_kernel_can_be_evaluated(monkeypatc
         condition=SimpleNamespace(train=Train(), runs_others_code=False),
         info=ModelInfo((2, 2), 1, (0.0,), (1.0,), None),
         path=tmp_path / "model.safetensors",
+        row=TrialRow(),
     )
     images = np.zeros((4, 1, 2, 2), np.uint8)
     got = models.answers(saved, images, np.zeros(4, np.int64))
