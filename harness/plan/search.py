@@ -459,14 +459,29 @@ def _open(study: Study, folder: Path) -> Course:
             return course
         for rung, epochs in zip(kept["rungs"], study.epochs, strict=True):
             for entry in rung["ranking"]:
-                course.add(entry["values"], study.trial(entry["values"], epochs))
-        course.winner = dict(kept["winner"]["values"])
-    except (AttributeError, KeyError, TypeError, ValueError) as err:
+                values = _drawn_before(study.search, entry)
+                course.add(values, study.trial(values, epochs))
+        course.winner = _drawn_before(study.search, kept["winner"])
+    except (AttributeError, LookupError, TypeError, ValueError) as err:
         raise RunFolderError(
             f"{path}: is no record of a search ({type(err).__name__}: {err}); remove it to search "
             "again"
         ) from err
     return course
+
+
+def _drawn_before(search: Search, entry: Mapping[str, Any]) -> Values:
+    """The values of a configuration on record, which are never others than the search may draw.
+
+    Raises:
+        ValueError: of `sampler: tpe`, whose values the record alone has, they are.
+    """
+    if search.sampler != "tpe":
+        return draw(search, entry["sample"])
+    values = entry["values"]
+    if set(values) != set(search.space):
+        raise ValueError(f"values of {', '.join(sorted(values))}, which are not those searched")
+    return {name: each.as_recorded(values[name]) for name, each in search.space.items()}
 
 
 def _write_records(courses: Sequence[Course], folder: Path) -> None:

@@ -10,6 +10,7 @@ draw; a Sobol point depends on how many settings there are. What `tpe` proposes 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -68,6 +69,23 @@ class Distribution(Frozen):
         if self.log_uniform is not None:
             value = math.exp(math.log(low) + unit * (math.log(high) - math.log(low)))
         return self.rounded(value)
+
+    def as_recorded(self, value: object) -> Any:
+        """A value that was drawn, as a file of JSON has it.
+
+        Raises:
+            ValueError: it cannot have been drawn.
+        """
+        if self.choice is not None:
+            for item in self.choice:
+                if json.dumps(item) == json.dumps(value):
+                    return item
+        else:
+            low, high = self.ends()
+            kind = int if self.integer is not None else float
+            if type(value) is kind and low <= value <= high:
+                return value
+        raise ValueError(f"{value!r} is not of {self.model_dump(exclude_unset=True)}")
 
     def rounded(self, value: float) -> float:
         """A number of the range to `DIGITS` significant digits, which stays in the range."""

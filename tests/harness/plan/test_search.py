@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import signal
@@ -36,7 +37,7 @@ from harness.training.trial import Trial
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import sealed
-from headstart.errors import InputError, MissingPackageError
+from headstart.errors import InputError, MissingPackageError, RunFolderError
 from headstart.files import write_json
 from headstart.rows import EvaluationRow, TrialRow
 from runs import ROOT, command, environment, fingerprints, run, run_here, sigterm_when
@@ -762,6 +763,21 @@ def test_tpe_trains_in_rounds_and_a_stopped_search_proposes_the_same(plan_of, ca
     assert drawn_in(folder) == drawn_in(whole.folder)
     known = recorded(plan, catalogue, folder).plan.by_id
     assert known == decided.plan.by_id, "though in the order of the ranking"
+
+
+def test_a_record_gives_an_arm_no_value_that_its_search_does_not_draw(plan_of, catalogue, tmp_path):
+    """Whoever hands on a run folder chooses among what the sweep asks, and nothing else."""
+    run = tmp_path / "run"
+    plan = plan_of(*TPE)
+    Trials(run, near_a_thousandth).search(plan, catalogue)
+    path = run / "search" / "scratch.json"
+    content = {k: v for k, v in json.loads(path.read_text()).items() if k != "sha256"}
+    for changed in ({"train.learning_rate": 5.0}, {"train.loss": "theirs.py:focal"}):
+        record = copy.deepcopy(content)
+        record["searches"]["0"]["winner"]["values"].update(changed)
+        path.write_text(json.dumps(sealed(record)))
+        with pytest.raises(RunFolderError, match="is no record of a search"):
+            recorded(plan, catalogue, run)
 
 
 def test_later_rounds_of_tpe_follow_from_the_results(plan_of, catalogue, tmp_path):

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 import torch.nn.functional as F
+from stopped_trials import run_with_stops
 
 from datasets import load_dataset
 from harness.plan.planner import make_plan
-from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import LOSSES_OF, Train
-from harness.training.context import TrialContext
 from harness.training.goal import Goal, answers_of, ordinal
 from harness.training.loop import loss_function
-from harness.training.trial import run_trial
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.events import Ended
 from headstart.errors import DataError, InputError
 from headstart.records import trial_rows
 from runs import fingerprints
@@ -136,22 +132,8 @@ def test_stopped_at_any_step_it_goes_on_to_the_same_bits(write_sweep, tmp_path) 
     plan = make_plan(load_sweep(write_sweep(("batch_size: 32", stopping), text=SWEEP)), catalogue)
     (spec,) = plan.trials
 
-    def run_with_stops(out: Path, every: int | None) -> int:
-        for n_stops in range(100):
-            steps = iter(range(10**9))
-            with RunFolder(out) as folder:
-                folder.adopt([spec.id])
-                context = TrialContext(
-                    catalogue, should_stop=lambda s=steps: every is not None and next(s) >= every
-                )
-                *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
-                if isinstance(last, Ended):
-                    folder.publish(spec.id, last.row)
-                    return n_stops
-        raise AssertionError
-
-    assert run_with_stops(tmp_path / "straight", None) == 0
-    assert run_with_stops(tmp_path / "stopped", 4) >= 2
+    assert run_with_stops(spec, catalogue, tmp_path / "straight", None) == 0
+    assert run_with_stops(spec, catalogue, tmp_path / "stopped", 4) >= 2
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
     row = dict(trial_rows(tmp_path / "straight", [spec.id]))[spec.id]
     assert (row.target, row.test_accuracy, row.best_val_accuracy) == ("number", None, None)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from stopped_trials import run_with_stops
 
 from harness.joint.fused import reason_against
 from harness.joint.heads import can_batch
 from harness.plan.planner import make_plan
-from harness.runfolder.folder import RunFolder
 from harness.sweepfile.reader import load_sweep
-from harness.training.context import TrialContext
-from harness.training.trial import run_trial
 from harness.trials.catalogue import DataCatalogue
-from harness.trials.events import Ended, Failed
 from headstart.records import trial_row
 from models.catalog import SHIPPED, is_users, model_names
 from runs import fingerprints
@@ -81,33 +77,13 @@ def plan_of(write_sweep, context):
     return make
 
 
-def run_to_the_end(spec, out: Path, every: int | None = None) -> int:
-    """Run a trial, stopping it after every so many questions; how often it was stopped."""
-    n_stops = 0
-    while True:
-        steps = iter(range(10**9))
-
-        def stop(steps=steps) -> bool:
-            return every is not None and next(steps) >= every
-
-        with RunFolder(out) as folder:
-            folder.adopt([spec.id])
-            context = TrialContext(DataCatalogue(), should_stop=stop)
-            *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
-            assert not isinstance(last, Failed)
-            if isinstance(last, Ended):
-                folder.publish(spec.id, last.row)
-                return n_stops
-        n_stops += 1
-
-
 def test_global_draws_are_the_same_when_it_is_stopped_and_goes_on(plan_of, tmp_path) -> None:
     spec = plan_of().trials[0]
-    assert run_to_the_end(spec, tmp_path / "straight") == 0
+    assert run_with_stops(spec, DataCatalogue(), tmp_path / "straight", None) == 0
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002 - as another program of this process might have left them
     random.seed(5)
-    assert run_to_the_end(spec, tmp_path / "stopped", 3) >= 2
+    assert run_with_stops(spec, DataCatalogue(), tmp_path / "stopped", 3) >= 2
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
     row = trial_row(tmp_path / "straight" / "trials" / spec.id)
     assert row is not None
@@ -130,7 +106,7 @@ def test_what_is_frozen_is_computed_once_where_the_code_allows_it(
         ('"my_nets.py:Net"', f'"my_nets.py:{name}"'),
         (', optimizer: "my_nets.py:Signs", loss: "my_nets.py:focal"', ""),
     ).trials[0]
-    run_to_the_end(spec, tmp_path / "out")
+    run_with_stops(spec, DataCatalogue(), tmp_path / "out", None)
     row = trial_row(tmp_path / "out" / "trials" / spec.id)
     assert row is not None
     assert row.frozen["cached"] is is_cached

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from packed_sets import KINDS as PACKED
+from stopped_trials import run_with_stops
 
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
@@ -21,7 +22,6 @@ from harness.sweepfile.reader import load_sweep
 from harness.training.trial import read_state
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Stopped
-from harness.trials.spec import TrialSpec
 from headstart.digests import digest_of
 from headstart.errors import RunFolderError
 from runs import ROOT, command, environment, fingerprints, run, run_here
@@ -64,30 +64,6 @@ def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_p
     assert run_with_stops(spec, catalogue, tmp_path / "straight", None) == 0
     assert run_with_stops(spec, catalogue, tmp_path / "stopped", 3) >= 3
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
-
-
-def run_with_stops(spec: TrialSpec, catalogue: DataCatalogue, out: Path, every: int | None) -> int:
-    """Run a trial, stopped again and again after so many steps; says how often that was."""
-    from harness.training.context import TrialContext
-    from harness.training.trial import run_trial
-
-    n_stops = 0
-    while True:
-        steps = iter(range(10**9))
-
-        def stop(steps=steps) -> bool:
-            return every is not None and next(steps) >= every
-
-        with RunFolder(out) as folder:
-            folder.adopt([spec.id])
-            context = TrialContext(catalogue, should_stop=stop)
-            *_, last = run_trial(spec, folder.trial_folder(spec.id), context)
-            if isinstance(last, Ended):
-                folder.publish(spec.id, last.row)
-                assert last.row.attempts == n_stops + 1
-                return n_stops
-        assert isinstance(last, Stopped)
-        n_stops += 1
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "shards", "parquet"])
