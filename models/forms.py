@@ -32,14 +32,14 @@ def mapping_schema(word: str, value: Schema) -> Schema:
     }
 
 
-_EPOCHS: Schema = {"type": "integer", "minimum": 1}
+_COUNT: Schema = {"type": "integer", "minimum": 1}
 
 
 def _is_count(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -198,10 +198,7 @@ class Gradual(FineTune):
 
     written = ("gradual", "{gradual: {every: EPOCHS}}")
     words = ("gradual",)
-    schema = (
-        {"const": "gradual"},
-        mapping_schema("gradual", mapping_schema("every", {"type": "integer", "minimum": 1})),
-    )
+    schema = ({"const": "gradual"}, mapping_schema("gradual", mapping_schema("every", _COUNT)))
     against_front = "fine_tune: gradual moves the border of what is frozen"
     against_fusing = "fine_tune: gradual changes what trains from epoch to epoch"
 
@@ -212,8 +209,8 @@ class Gradual(FineTune):
         value = value_of(setting, "gradual")
         if value is None:
             return None
-        every = value.get("every") if isinstance(value, Mapping) and len(value) == 1 else None
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        every = value_of(value, "every")
+        if not _is_count(every):
             raise ValueError("is not gradual: {every: EPOCHS}, with a whole number from 1")
         return cls(every)
 
@@ -345,11 +342,10 @@ class Lora(FineTune):
                 raise ValueError(f"has {key!r}, and lora takes {', '.join(keys)}"
                                  f"{did_you_mean(str(key), keys)}")  # fmt: skip
         rank, targets = value.get("rank"), value.get("targets", "auto")
-        if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= 4096:
+        if not _is_count(rank) or rank > 4096:
             raise ValueError(f"has rank {rank!r}, and a whole number from 1 to 4096 is allowed")
         alpha = value.get("alpha", rank)
-        is_number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
-        if not is_number or not 0 < alpha < math.inf:
+        if not _is_number(alpha) or not 0 < alpha < math.inf:
             raise ValueError(f"has alpha {alpha!r}, and a number over 0 is allowed")
         if targets == "auto":
             return cls(rank, float(alpha), None)
@@ -378,10 +374,7 @@ class Surgical(FineTune):
 
     written = ("surgical", "{surgical: {groups: N}}")
     words = ("surgical",)
-    schema = (
-        {"const": "surgical"},
-        mapping_schema("surgical", mapping_schema("groups", {"type": "integer", "minimum": 1})),
-    )
+    schema = ({"const": "surgical"}, mapping_schema("surgical", mapping_schema("groups", _COUNT)))
     against_front = "fine_tune: surgical chooses what trains when the trial begins"
     against_fusing = "fine_tune: surgical chooses for each seed by itself what trains"
 
@@ -392,8 +385,8 @@ class Surgical(FineTune):
         value = value_of(setting, "surgical")
         if value is None:
             return None
-        n = value.get("groups") if isinstance(value, Mapping) and len(value) == 1 else None
-        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        n = value_of(value, "groups")
+        if not _is_count(n):
             raise ValueError("is not surgical: {groups: N}, with a whole number from 1")
         return cls(n)
 
@@ -414,7 +407,7 @@ class FreezeFor(FineTune):
     epochs: int
 
     written = ("{freeze_for: {epochs: EPOCHS}}",)
-    schema = (mapping_schema("freeze_for", mapping_schema("epochs", _EPOCHS)),)
+    schema = (mapping_schema("freeze_for", mapping_schema("epochs", _COUNT)),)
     against_front = "fine_tune: freeze_for trains all layers after its epochs"
     against_fusing = "fine_tune: freeze_for changes what trains from epoch to epoch"
 
@@ -423,7 +416,7 @@ class FreezeFor(FineTune):
         value = value_of(setting, "freeze_for")
         if value is None:
             return None
-        epochs = value.get("epochs") if isinstance(value, Mapping) and len(value) == 1 else None
+        epochs = value_of(value, "epochs")
         if not _is_count(epochs):
             raise ValueError("is not freeze_for: {epochs: EPOCHS}, with a whole number from 1")
         return cls(epochs)
@@ -461,7 +454,7 @@ class ProbeThen(FineTune):
                 "probe_then": {
                     "anyOf": [{"const": "all"}, Last.schema[1], *From.schema, *Unfreeze.schema]
                 },
-                "probe_epochs": _EPOCHS,
+                "probe_epochs": _COUNT,
                 "probe_learning_rate": {"type": "number", "exclusiveMinimum": 0},
             },
             "required": ["probe_then", "probe_epochs"],

@@ -29,7 +29,7 @@ LATE_CALLS = {
     ("harness.forecast.__main__", "analysis"),
     ("harness.watch.summary", "analysis"),
 }
-MAY_IMPORT_RAY = {"harness.engines.ray_tune", "harness.plan.search"}
+MAY_IMPORT_RAY = {"harness.engines.ray_tune"}
 NEVER_IN_ANALYSIS = {"torch", "ray", "slurm", "torchvision", "accelerate"}
 # Rooms of a package from left to right; an arrow may only point to the left. A set stands abreast.
 ROOMS = {

@@ -28,7 +28,7 @@ def test_a_record_and_the_trials_make_one_row(tmp_path):
             "name": "made photos.zip", "fingerprint": "f" * 32, "n_classes": 10, "n_images": 397,
             "used_by": "“pretrained”, “scratch” and stage “digits”",
             "stand_in_for": "", "n_train": "50,000", "n_validation": "10,000", "n_test": "200",
-            "n_groups": 12, "size": "32×28, gray", "source": "made up",
+            "target": "", "n_groups": 12, "size": "32×28, gray", "source": "made up",
         }
     ]  # fmt: skip
     assert data.classes.to_dict("records") == [
