@@ -33,10 +33,6 @@ class Start:
     arms: tuple[str, ...]
     trials: Mapping[int, TrialSpec]
 
-    @property
-    def is_random(self) -> bool:
-        return next(iter(self.trials.values())).condition.start.kind == "random"
-
 
 def starts_of(plan: Plan) -> list[Start]:
     """The starts of the plan's arms."""
