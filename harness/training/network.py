@@ -71,8 +71,14 @@ class Prepared:
         return sum(p.numel() for name, p in named if not is_added(name))
 
 
-def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prepared:
-    """Build, load and freeze; `trials` is the folder where the parent trial's weights lie.
+def prepare_network(
+    spec: TrialSpec, trials: Path, device: torch.device, epochs: int | None = None
+) -> Prepared:
+    """Build, load and freeze.
+
+    Args:
+        trials: the folder where the parent trial's weights lie.
+        epochs: how many it trains, where `at_least_steps` adds some; None: those of its settings.
 
     Raises:
         ModelError: weights that do not fit, a layer group that does not exist.
@@ -83,13 +89,15 @@ def prepare_network(spec: TrialSpec, trials: Path, device: torch.device) -> Prep
     network.to(device)
     tuned = finetune.tune(network, groups, condition.tuning, condition.train.epochs,
                           _seed_of_added(spec))  # fmt: skip
-    return _prepared(spec, network, tuned, normalise_of(spec, device), report)
+    epochs = epochs or condition.train.epochs
+    return _prepared(spec, network, tuned, normalise_of(spec, device), report, epochs)
 
 
 def narrowed(spec: TrialSpec, prepared: Prepared, names: Sequence[str]) -> Prepared:
     """The same network, of which the groups that are named alone train, and the head."""
     tuned = prepared.tuned.narrowed(names)
-    return _prepared(spec, prepared.network, tuned, prepared.normalise, prepared.load_report)
+    n = spec.condition.train.epochs  # all that train do so from the first one on
+    return _prepared(spec, prepared.network, tuned, prepared.normalise, prepared.load_report, n)
 
 
 def _prepared(
@@ -98,14 +106,14 @@ def _prepared(
     tuned: finetune.Tuned,
     normalise: Normalise,
     report: dict[str, object],
+    epochs: int,
 ) -> Prepared:
     train = spec.condition.train
 
     def before_epoch(epoch: int) -> None:
         tuned.freeze(network, epoch)
 
-    first = spec.condition.tuning.head_first  # at_least_steps may add epochs
-    before_epoch(max(train.epochs - 1, first.epochs if first else 0))
+    before_epoch(epochs - 1)  # the last one, in which all train that ever do
     pull = _pull(network, report, train)
     trains = bool(tuned.schedule.names)
     parameter_groups = _parameter_groups(network, tuned.groups, train, pull) if trains else []

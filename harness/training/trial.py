@@ -178,7 +178,8 @@ class Trial:
             replay, split = self._replay(len(split.train), probe), split.in_one_part()
         self.goal = Goal.of(dataset, split.train, self.device)
         self.notes = [*spec.data.notes, *split.notes, *context.notes]
-        prepared = prepare_network(spec, self.folder.path.parent, self.device)
+        trials, epochs = self.folder.path.parent, self.settings.epochs
+        prepared = prepare_network(spec, trials, self.device, epochs)
         self.nondeterministic = refused_operations(
             spec, prepared.network, self.device, prepared.before_epoch
         )

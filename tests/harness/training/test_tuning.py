@@ -90,3 +90,14 @@ def test_surgical_trains_what_it_chose_and_says_it(run):
         f"{layer}.{kind}" for layer in (*row.chosen_layers, "fc3") for kind in ("weight", "bias")
     }
     assert json.loads(row.fine_tune) == {"surgical": {"groups": 2}}
+
+
+def test_layers_that_join_in_epochs_of_at_least_steps_train(run):
+    each = ("epochs: 3, evaluate", "epochs: 5, evaluate")
+    _, row, straight = run("{gradual: {every: 1}}", "straight", None, each)
+    added = ("epochs: 3, evaluate", "epochs: 2, at_least_steps: 50, evaluate")
+    spec, longer, weights = run("{gradual: {every: 1}}", "longer", None, added)
+    assert longer.steps == row.steps == 50
+    assert longer.n_trainable == row.n_trainable == longer.n_parameters
+    assert moved(spec, weights) == set(weights)
+    assert all(torch.equal(value, straight[name]) for name, value in weights.items())
