@@ -53,6 +53,11 @@ SMALLEST = {
         "data={name: glyphs, count: 500, test_part: 40}", "grid={data.train: [20, 200]}",
         "train.at_least_steps=3", *pretrained("digits"),
     ],
+    "methods": [
+        f"data={DRAWN}", *pretrained("characters"), "also_test=[{corrupted: {blur: 3}}]",
+        "train.epochs=2", "search.samples=2",
+        "arms.probe_first.fine_tune={probe_then: all, probe_epochs: 1}",
+    ],
     "part1": [f"data={PER_CLASS.format(1)}"],
     "part1_input": [
         f"data={PER_CLASS.format(1)}", "train.epochs=2",
