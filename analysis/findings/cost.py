@@ -12,6 +12,7 @@ so (bootstrap; Efron and Tibshirani 1993, chapter 6). It is a description and no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -114,8 +115,8 @@ def _of_arm(trials: pd.DataFrame, score: str, course: Course) -> dict[str, objec
         return float(values.mean()) if values.notna().any() else np.nan
 
     n_trainable, n_parameters = mean("n_trainable"), mean("n_parameters")
-    train = mean_interval(trials["train_time_s"].to_numpy(float))
-    whole = mean_interval(trials["seconds"].to_numpy(float))
+    train = mean_interval(trials["train_time_s"].to_numpy(float)).within(0.0, math.inf)
+    whole = mean_interval(trials["seconds"].to_numpy(float)).within(0.0, math.inf)
     final = final_interval(trials, score, course.is_share)
     return {
         "n_done": len(trials),

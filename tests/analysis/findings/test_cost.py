@@ -79,3 +79,10 @@ def test_few_seeds_have_no_share_and_nothing_finished_has_no_table():
     assert table["is_on_frontier"].tolist() == [True, True, False]
     assert table["p_frontier"].isna().all()
     assert costs(frame.assign(status="failed")).table.empty
+
+
+def test_no_interval_of_seconds_goes_below_zero():
+    frame = trials()
+    frame.loc[frame["arm"] == "slow", "train_time_s"] = [0.1, 0.1, 0.1, 0.1, 40.0]
+    row = costs(frame).table.set_index("arm").loc["slow"]
+    assert row["train_time_s_low"] == row["with_features_s_low"] == 0.0
