@@ -174,6 +174,7 @@ class Spent:
 def by_headstart(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """The command, in this process: what is measured begins after its imports."""
     import pandas as pd
+    import torchvision  # noqa: F401  (the plain program's are loaded before it is timed, too)
 
     import harness.engines.here
     import harness.joint.heads
