@@ -19,6 +19,7 @@ from typing import Literal
 
 from harness.sweepfile.settings import Condition, DataChoice, Sweep, Train
 from headstart.grid import Values
+from models.forms import Gradual
 
 RESULT_FORMAT = 3  # part of every id: raise it when the same settings give other numbers
 
@@ -261,6 +262,7 @@ def trial_id(
     chosen_by: str = "",
 ) -> str:
     """16 hexadecimal characters: a hash of all that decides the trial's result, and no more."""
+    at_least = condition.train.at_least_steps
     content = {
         "format": RESULT_FORMAT,
         "model": condition.model.hashed(),
@@ -276,6 +278,8 @@ def trial_id(
         "streams": dict(streams),
         **({} if tested else {"tested": False}),
         **({"chosen_by": chosen_by} if chosen_by else {}),
+        # As the format, of these conditions alone: it was raised when their numbers changed.
+        **({"joining": 2} if isinstance(condition.tuning, Gradual) and at_least else {}),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
