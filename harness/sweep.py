@@ -54,9 +54,9 @@ from harness.seeds import derive_streams
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
 from harness.sweepfile.settings import Settled
-from harness.training.bf16 import bf16_notice
 from harness.training.cards import Cards, cards_here
 from harness.training.context import StopFile, WorkerSettings
+from harness.training.sixteen_bits import SIXTEEN_BITS, slow_notice
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Event
 from harness.trials.rows import failed_row
@@ -473,7 +473,7 @@ def _run_trials(
         place.why_none,
     )
     if options.address is None and queue.resources.gpus == 0:
-        _say_if_bf16_is_slow(spec for spec in part.trials if spec.id not in queue.rows)
+        _say_if_16_bits_are_slow(spec for spec in part.trials if spec.id not in queue.rows)
     is_live = options.engine != "here"  # a debugger needs the terminal
     view = ProgressView(part, queue.rows, sys.stderr, is_live=is_live, remarks=place.remarks)
     keep = keep_current(options, plan, folder, view, n_slots)
@@ -555,9 +555,9 @@ def _run_engine(
         )
 
 
-def _say_if_bf16_is_slow(to_run: Iterable[TrialSpec]) -> None:
-    if any(spec.condition.train.precision == "bf16" for spec in to_run):
-        notice = bf16_notice()
+def _say_if_16_bits_are_slow(to_run: Iterable[TrialSpec]) -> None:
+    for precision in sorted({spec.condition.train.precision for spec in to_run} & {*SIXTEEN_BITS}):
+        notice = slow_notice(precision)
         if notice:
             print(notice, file=sys.stderr)
 

@@ -164,8 +164,8 @@ def answers(
     set_up_process(train)
     allow_refused_operations()  # what a network could be trained with can be evaluated
     accelerator = make_accelerator(train.precision, device)
-    place, precision = accelerator.device, accelerator.mixed_precision
-    network = in_precision(network_of(model).to(place), accelerator).eval()
+    place, precision = accelerator.device, train.precision
+    network = in_precision(network_of(model).to(place), precision).eval()
 
     size = model.image_size if train.crop_fraction < 1 else None
     shown = both_ways(network) if train.evaluate_mirrored else network
@@ -239,18 +239,18 @@ def logits_of(
     batches: Iterable[np.ndarray],
     info: ModelInfo,
     device: torch.device,
-    mixed_precision: str = "no",
+    precision: str = "float32",
     size: tuple[int, int] | None = None,
 ) -> torch.Tensor:
     """Logits float32 (n, classes) on the CPU, of batches uint8 (b, C, H, W), one at least.
 
-    The network is on the device, in evaluation mode; `mixed_precision` is its Accelerator's.
+    The network is on the device, in evaluation mode, and computes in `precision`.
     It is shown the middle of `size` (height, width) of larger images.
     """
     normalise = Normalise(info.mean, info.std, device, size)
     inputs = (torch.from_numpy(np.ascontiguousarray(batch)).to(device) for batch in batches)
     images = (normalise.images(batch) for batch in inputs)
-    logits = (forward_in_parts(network, batch, mixed_precision, CPU_PART) for batch in images)
+    logits = (forward_in_parts(network, batch, precision, CPU_PART) for batch in images)
     return torch.cat([batch.float().cpu() for batch in logits])
 
 

@@ -86,7 +86,7 @@ def _against_training(train: Train) -> str:
         "pull_to_start": train.pull_to_start > 0,
         "cutmix": train.cutmix > 0,
         "loss": train.loss != "cross_entropy",
-        "precision": train.precision == "bf16",
+        "precision": train.precision in ("bf16", "fp16"),
         "batch_norm_parts": train.batch_norm_parts != 1,
         "mixup": train.mixup > 0,
         "crop_fraction": train.crop_fraction < 1,

@@ -280,8 +280,9 @@ class Train(Frozen):
         example=0.875, unit="fraction of the side")  # fmt: skip
     evaluate_mirrored: bool = key("Whether evaluation takes the mean of the outputs for each image "
         "and for its mirror image.", False, example=True)  # fmt: skip
-    precision: Literal["float32", "tf32", "bf16"] = key("Numbers of the computation; `tf32` needs "
-        "a GPU.", "float32", example="bf16")  # fmt: skip
+    precision: Literal["float32", "tf32", "bf16", "fp16"] = key("Numbers of the computation; "
+        "`tf32` needs a GPU; `fp16` scales the loss, and a step whose gradients are not finite "
+        "moves no weight.", "float32", example="bf16")  # fmt: skip
     batch_norm_parts: PositiveInt = key("Parts of a batch, of each of which batch norm takes "
         "the statistics. 1: the whole batch, over all workers. Otherwise the number of workers "
         "(`resources.workers`): each has its own rows' alone.", 1, example=4,
@@ -382,6 +383,8 @@ class Train(Frozen):
         if self.gradient_checkpointing:
             return ("train.gradient_checkpointing computes blocks again, which only a trial by "
                     "itself does")  # fmt: skip
+        if self.precision == "fp16":
+            return "train.precision fp16 scales each trial's loss by what became of its last steps"
         if self.ema is not None:
             return "train.ema keeps an average of the weights, which only a trial by itself does"
         if self.pull_to_start:

@@ -112,7 +112,7 @@ class _SharedTrainer:
         losses = trainer.weighed(self.losses_of(logits, labels), labels)
         loss = losses.sum() * (weight / n)
         self.gradients.begin(self._extra(loss.detach().float()))
-        trainer.accelerator.backward(loss)
+        trainer.backward(loss)
         trainer.update(self._take_extra(self.gradients.finish()), n)
 
     def _share(self, n: int) -> tuple[slice, float]:

@@ -18,7 +18,7 @@ from torch import nn
 
 from harness.training.goal import Goal
 from harness.training.loop import loss_function
-from harness.training.process import Bf16
+from harness.training.process import in_precision
 from harness.trials.spec import TrialSpec
 from models.dropout import set_dropout_generator
 
@@ -71,7 +71,7 @@ def _try(spec: TrialSpec, network: nn.Module, device: torch.device) -> tuple[str
     train, n_classes = spec.train, len(spec.data.class_names)
     draws = torch.Generator(device=device).manual_seed(0)
     set_dropout_generator(network, draws)
-    computed = Bf16(network) if train.precision == "bf16" else network
+    computed = in_precision(network, train.precision)
     shape = (N_IMAGES, spec.data.channels, *spec.data.image_size)
     images = torch.randn(shape, generator=draws, device=device)
     labels = torch.arange(N_IMAGES, device=device) % n_classes

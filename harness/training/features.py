@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -32,6 +33,7 @@ from harness.training.feature_store import FeatureStore
 from harness.training.loop import forward_in_parts
 from harness.training.memory import halved_until_it_fits, images_at_once
 from harness.training.network import Prepared
+from harness.training.sixteen_bits import SIXTEEN_BITS
 from harness.training.streaming import ReadAhead
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
@@ -167,8 +169,9 @@ class Front:
         return self.prepared.normalise.unit_images(augment.apply(images.float().div_(255), drawn))
 
     def _apply(self, images: Tensor) -> Tensor:
-        precision = self.accelerator.mixed_precision
-        autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
+        precision, device = self.train.precision, images.device.type
+        name = SIXTEEN_BITS.get(precision)
+        autocast = torch.autocast(device, getattr(torch, name)) if name else nullcontext()
         with torch.inference_mode(), autocast:
             return forward_in_parts(self.prefix, images, precision, CPU_PART)
 

@@ -157,6 +157,8 @@ class GraphSteps(SoloSteps):
             return "train.ema moves the average by another share in each step"
         if settings.gradient_checkpointing:
             return "train.gradient_checkpointing seeds masks again on the way back"
+        if settings.precision == "fp16":
+            return "train.precision fp16 leaves out steps whose gradients are not finite"
         if settings.optimizer in TIMMS_OPTIMIZERS:
             return f"train.optimizer {settings.optimizer} reads its rates on the host"
         if batch.draws is not None and batch.draws.ops is not None:

@@ -1,8 +1,8 @@
 """The training loop: what a step is, and an evaluation.
 
 In: tensors on the device. Out: a trained network and its scores. It stands alone so that a trial, a
-pack and a benchmark make the same steps. Accelerate decides on device, mixed precision and gradient
-handling; this file decides what a step is. Every draw is a function of a stream and a position
+pack and a benchmark make the same steps. Accelerate decides on device and gradient handling; this
+file decides what a step is. Every draw is a function of a stream and a position
 (order: the epoch; augmentation, dropout: the step), so a run that continues from a saved state
 draws what an undisturbed run draws.
 """
@@ -34,6 +34,7 @@ from harness.training.average import Average
 from harness.training.balance import balanced_order
 from harness.training.batches import Augmentation, Batch, drawn_mix, own_share, upload
 from harness.training.goal import Goal
+from harness.training.loss_scale import LossScale
 from harness.training.machine import CPU_PART, EVALUATION_BATCH
 from harness.training.memory import halved_until_it_fits
 from harness.training.optimizers import ParameterGroups, make_optimizer
@@ -44,6 +45,7 @@ from harness.training.ranks import ONE_RANK, Ranks
 from harness.training.refit import Replay
 from harness.training.schedules import ProbePhase, is_cost, make_schedule
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
+from harness.training.sixteen_bits import SIXTEEN_BITS
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
 from models.linear_head import calls_of
@@ -103,7 +105,7 @@ class Trainer:
         optimizer = make_optimizer(groups, settings)
         self.unprepared = network
         self.bare_optimizer = optimizer
-        self.network = in_precision(network, self.accelerator)
+        self.network = in_precision(network, settings.precision)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.steps_per_epoch = math.ceil(len(self.part) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if self.parameter_groups else 0
@@ -125,6 +127,7 @@ class Trainer:
         set_dropout_generator(network, self.masks)
         self.loss_of_batch = loss_function(settings, goal=self.goal)
         self.average = Average(network, settings.ema)
+        self.loss_scale = LossScale(self.device) if settings.precision == "fp16" else None
         self.step_count = 0
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
@@ -213,8 +216,13 @@ class Trainer:
             loss = share * loss + (1 - share) * self.mean_loss(logits, others)
         if scale != 1.0:
             loss = loss * scale
-        self.accelerator.backward(loss)
+        self.backward(loss)
         return loss.detach()
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss () to those that there are; in fp16 they are scaled."""
+        scale = self.loss_scale
+        self.accelerator.backward(loss if scale is None else scale.scaled(loss))
 
     def mean_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """What a step makes smaller: the mean loss, each image weighed by its class."""
@@ -240,7 +248,13 @@ class Trainer:
         self.advance(n_images)
 
     def move(self, loss: Tensor, n_images: int) -> None:
-        """The device's part of `update`."""
+        """The device's part of `update`.
+
+        In fp16 a step whose gradients are not finite leaves the weights and the optimizer's state
+        as they are; it counts as a step for all else.
+        """
+        if self.loss_scale is not None:
+            self.loss_scale.unscale(self.bare_optimizer)
         if self.settings.clip_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(
                 self.network.parameters(), self.settings.clip_gradient_norm
@@ -248,7 +262,10 @@ class Trainer:
         if self.pull is not None:
             self.pull.add_to_gradients()
         self.average.begin()
-        self.optimizer.step()
+        if self.loss_scale is None:
+            self.optimizer.step()
+        else:
+            self.loss_scale.step(self.bare_optimizer)
         self.optimizer.zero_grad(set_to_none=True)
         self.average.add(self.step_count)
         self.loss_sum += loss.detach().float() * n_images
@@ -380,6 +397,7 @@ class Trainer:
             "loss_count": self.loss_count,
             "n_right": self.n_right,
             **({"average": self.average.state()} if self.average.tensors else {}),
+            **({} if self.loss_scale is None else {"loss_scale": self.loss_scale.state()}),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -395,6 +413,8 @@ class Trainer:
         if self.ranks.is_first and self.loss_count:  # a version before it counted nothing
             self.n_right.copy_(state.get("n_right", torch.tensor(math.nan)))
         self.average.restore(state.get("average", {}))
+        if self.loss_scale is not None:
+            self.loss_scale.restore(state["loss_scale"])
         self._order = None
 
     def go_back(self, step: int, loss_count: int) -> None:
@@ -538,6 +558,7 @@ class Trainer:
         kept = [tensor.detach().clone() for tensor in tensors]
         states = {p: _cloned(state) for p, state in self.optimizer.state.items()}
         masks, average = self.masks.get_state(), _cloned(self.average.tensors)
+        scale = None if self.loss_scale is None else self.loss_scale.state()
         try:
             yield
         finally:
@@ -548,6 +569,8 @@ class Trainer:
             self.optimizer.state.clear()
             self.optimizer.state.update(states)
             self.masks.set_state(masks)
+            if self.loss_scale is not None and scale is not None:
+                self.loss_scale.restore(scale)
 
     def _plain(self, inputs: Tensor) -> Tensor:
         """Inputs as the network takes them, without augmentation."""
@@ -574,7 +597,7 @@ class Trainer:
 
     def _logits(self, part: Part, start: int, stop: int, at_once: int) -> Tensor:
         """Logits of the images at `start` … `stop` - 1; the network is shown `at_once` of them."""
-        precision = self.accelerator.mixed_precision
+        precision = self.settings.precision
         network = both_ways(self.network) if self.settings.evaluate_mirrored else self.network
         outputs = []
         for begin, end in self._cut(start, stop, at_once):
@@ -585,7 +608,7 @@ class Trainer:
     def _cut(self, start: int, stop: int, at_once: int) -> Iterator[tuple[int, int]]:
         """Where the images that the network is shown at once begin and end."""
         begins = list(range(start, stop, at_once))
-        if self.device.type == "cpu" and self.accelerator.mixed_precision == "no":
+        if self.device.type == "cpu" and self.settings.precision not in SIXTEEN_BITS:
             # as `forward_in_parts` cuts a batch
             begins = [start + CPU_PART * k for k in range(max(1, (stop - start) // CPU_PART))]
         return pairwise([*begins, stop])
@@ -612,20 +635,20 @@ def both_ways(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
 
 
 def forward_in_parts(
-    network: Callable[[Tensor], Tensor], inputs: Tensor, mixed_precision: str, size: int
+    network: Callable[[Tensor], Tensor], inputs: Tensor, precision: str, size: int
 ) -> Tensor:
     """The network's outputs for a batch: on a CPU part by part, which takes down to half the time.
 
-    The parts change no bit (`benchmarks/evaluation.py` compares). In bf16 they would, so there, as
-    on a GPU, the batch stays whole.
+    The parts change no bit (`benchmarks/evaluation.py` compares). In 16 bits they would, so there,
+    as on a GPU, the batch stays whole.
 
     Args:
         network: in evaluation mode; no gradients are to be taken.
         inputs: (N, …) on its device.
-        mixed_precision: of its Accelerator; `no` or `bf16`.
+        precision: in which it computes, as `train.precision`.
         size: images in a part.
     """
-    if inputs.device.type != "cpu" or mixed_precision != "no":
+    if inputs.device.type != "cpu" or precision in SIXTEEN_BITS:
         outputs: Tensor = network(inputs)
         return outputs
     return torch.cat([network(part) for part in in_parts(inputs, size)])

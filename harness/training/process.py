@@ -15,9 +15,9 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor, nn
 
 from harness.sweepfile.settings import Train
-from harness.training.bf16 import check_bf16
 from harness.training.cards import look
 from harness.training.kernels import use_deterministic_kernels
+from harness.training.sixteen_bits import SIXTEEN_BITS, check_on_cpu
 from headstart.errors import InputError
 
 
@@ -40,43 +40,44 @@ def set_up_process(settings: Train) -> None:
 def make_accelerator(precision: str, device: str) -> Accelerator:
     """An Accelerator of this process; its predecessor's state is dropped first.
 
-    Accelerate keeps one state a process and refuses another precision, but a worker that is used
-    again may well run a bf16 trial after a float32 one. Who builds a network puts it on the device:
+    Accelerate keeps one state a process, but a worker that is used again may run a trial on another
+    device. It is told of no precision: networks compute in theirs (`in_precision`), and a loss
+    scale is part of a trial's state (`loss_scale.py`). Who builds a network puts it on the device:
     Accelerate would first import PyTorch's distributed tensors.
 
     Raises:
-        InputError: a GPU is asked for and there is none, or bf16 and it does not work here.
+        InputError: a GPU is asked for and there is none, or 16 bits that do not work on this CPU.
     """
     if device == "cuda" and not torch.cuda.is_available():
         why = look(torch).remark
         raise InputError(f"resources.gpus: a GPU is asked for, and PyTorch sees none here: {why}")
-    if precision == "bf16" and device == "cpu":
-        check_bf16()
+    if precision in SIXTEEN_BITS and device == "cpu":
+        check_on_cpu(precision)
     AcceleratorState._reset_state(reset_partial_state=True)
     PartialState._reset_state()
     GradientState._reset_state()
-    mixed = "bf16" if precision == "bf16" else "no"
-    return Accelerator(cpu=device == "cpu", mixed_precision=mixed, device_placement=False)
+    return Accelerator(cpu=device == "cpu", mixed_precision="no", device_placement=False)
 
 
-class Bf16(nn.Module):
-    """A network whose forward pass computes in bf16 and gives float32.
+class Autocast(nn.Module):
+    """A network whose forward pass computes in 16 bits and gives float32.
 
     It computes what a forward that Accelerate wraps computes. But that one refers to its network,
     which refers to it, so an ended trial's weights would stay on a GPU until Python looks for such
     circles.
     """
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: nn.Module, dtype: torch.dtype):
         super().__init__()
-        self.network = network
+        self.network, self.dtype = network, dtype
 
     def forward(self, inputs: Tensor) -> Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16):
+        with torch.autocast(inputs.device.type, self.dtype):
             outputs: Tensor = self.network(inputs)
         return outputs.float()
 
 
-def in_precision(network: nn.Module, accelerator: Accelerator) -> nn.Module:
-    """The network, computing in the precision of its Accelerator; the weights stay float32."""
-    return Bf16(network) if accelerator.mixed_precision == "bf16" else network
+def in_precision(network: nn.Module, precision: str) -> nn.Module:
+    """The network, computing in `train.precision`; the weights stay float32."""
+    name = SIXTEEN_BITS.get(precision)
+    return network if name is None else Autocast(network, getattr(torch, name))

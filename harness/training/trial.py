@@ -500,6 +500,17 @@ class Trial:
             "whose logits may differ in their last bits"
         ]
 
+    def _note_on_skips(self) -> list[str]:
+        """How many of its steps in fp16 moved nothing."""
+        scale = self.trainer.loss_scale
+        n = 0 if scale is None else int(scale.n_skipped)
+        if not n:
+            return []
+        return [
+            f"train.precision fp16: {n} of {self.trainer.step_count} steps moved no weight, since "
+            "a gradient was not finite; the loss scale was halved after each"
+        ]
+
     def _images_per_s(self) -> float:
         seconds = self.clock.seconds["train"]
         return self.trainer.samples / seconds if seconds > 0 else 0.0
@@ -645,7 +656,13 @@ class Trial:
             attempts=self.attempts,
             load_report=self.prepared.load_report,
             frozen=self.frozen,
-            notes=(*self.notes, *self.steps.notes, *self._note_on_memory(), *self.weights.notes),
+            notes=(
+                *self.notes,
+                *self.steps.notes,
+                *self._note_on_memory(),
+                *self._note_on_skips(),
+                *self.weights.notes,
+            ),
             versions=versions(),
             files=(*files, "trial.json"),
             image_height=self.spec.data.image_size[0],

@@ -43,6 +43,7 @@ def test_each_number_of_layers_has_a_row_of_its_own(plan_of):
         ((LAST_2, LAST_2[:-1] + ", search: {fine_tune: {choice: [last_2, all]}, samples: 2}}"),
          "last_2: its search may choose fine_tune: all"),
         (("epochs: 2", "epochs: 2, precision: bf16"), "last_layer: train.precision: bf16"),
+        (("epochs: 2", "epochs: 2, precision: fp16"), "last_layer: train.precision: fp16"),
         ((LAST_2, "last_2: {initialize: digits, fine_tune: last_2, head: new}"),
          "last_2 and pretrained do not start from the same network"),
     ],

@@ -16,6 +16,7 @@ from models.dropout import SeededDropout, set_dropout_generator
 
 WORKERS = (1, 2, 4)
 AVERAGED = (7, 8)  # of `tasks`
+IN_FP16 = 9
 
 
 def noise(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +54,7 @@ def tasks():
         Task("dropout", *noise(50), Train(**sgd, augment=changed), n_steps=5, is_streamed=True),
         Task("lenet5", *noise(50), Train(**sgd, ema=0.9, class_weights="balanced"), n_steps=5),
         Task("dropout", *noise(50), Train(**sgd, ema=0.5, sampling="balanced"), n_steps=5),
+        Task("loud", *noise(50), Train(**sgd, precision="fp16"), n_steps=5),
     ]
 
 
@@ -93,6 +95,17 @@ def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
         trained, expected = shared[n][0][k]["trained"], solo[k]["trained"]
         assert trained.loss == pytest.approx(expected.loss, rel=1e-5)
         assert trained.accuracy == expected.accuracy
+
+
+@pytest.mark.parametrize("n", WORKERS)
+def test_in_fp16_all_workers_leave_the_same_steps_out(shared, n):
+    first, *others = (result[IN_FP16] for result in shared[n])
+    finite = [all(np.isfinite(g).all() for g in step.values()) for step in first["gradients"]]
+    assert set(finite) == {False, True}
+    assert all(np.isfinite(w).all() for w in first["weights"].values())
+    for other in others:
+        for name, weights in first["weights"].items():
+            assert np.array_equal(other["weights"][name], weights)
 
 
 @pytest.mark.parametrize("n", WORKERS)

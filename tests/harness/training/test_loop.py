@@ -15,11 +15,11 @@ from harness.seeds import AXES, derive_seed, derive_streams
 from harness.sweepfile.settings import Schedule, Train
 from harness.training.arrays import Normalise, Part
 from harness.training.batches import own_share
-from harness.training.bf16 import check_bf16
 from harness.training.loop import Clock, Trainer, in_parts, loss_function
 from harness.training.optimizers import make_optimizer
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.schedules import make_schedule
+from harness.training.sixteen_bits import check_on_cpu
 from headstart.errors import InputError
 from models.build import build_model
 
@@ -209,10 +209,11 @@ def test_schedules(schedule, rates):
 def test_one_process_runs_trials_of_different_precision_in_turn():
     part = digits()
     try:
-        check_bf16()
+        check_on_cpu("bf16")
+        check_on_cpu("fp16")
     except InputError as err:
         pytest.skip(str(err))
-    for precision in ("float32", "bf16", "float32"):
+    for precision in ("float32", "bf16", "fp16", "float32"):
         trainer = trainer_of(lenet(), part, Train(precision=precision, batch_size=25))
         trainer.step()
         assert math.isfinite(trainer.take_train_score().loss)

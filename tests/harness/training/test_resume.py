@@ -54,9 +54,11 @@ resources: {{gpus: 0, workers: 1, pack: 1}}
         ("name: lenet5", "name: lenet5, head: {hidden: [20], dropout: 0.5}"),
         ("augment: {rotate: 15}", PHOTOGRAPHS),
         ("augment: {rotate: 15}", EVERY_RECIPE),
+        pytest.param("augment: {rotate: 15}", "precision: fp16", marks=pytest.mark.slow),
     ],
 )
 def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_path, old, new):
+    """In fp16 it is slow: few CPUs have instructions for it. Sibling: test_loss_scale.py."""
     catalogue = DataCatalogue()
     sweep = load_sweep(write_sweep((old, new)))
     plan = make_plan(sweep, catalogue)

@@ -1,4 +1,4 @@
-"""What is said of bf16 before trials run: nothing, that it is slow here, or that it fails."""
+"""What is said of 16-bit numbers before trials run: nothing, that it is slow, or that it fails."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from harness.sweep import main
-from harness.training import bf16
+from harness.training import sixteen_bits
 from headstart.errors import InputError
 
 BF16 = ("batch_size: 32, epochs: 3", "batch_size: 32, epochs: 1, precision: bf16")
 
 
 def fake_subprocess(run: Callable[..., object]) -> SimpleNamespace:
-    """The module as `harness.training.bf16` uses it; other modules keep the real one."""
+    """The module as `harness.training.sixteen_bits` uses it; other modules keep the real one."""
     return SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
 
 
@@ -33,23 +33,23 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[str]]
             asked.append(command[-1])
             return subprocess.CompletedProcess(command, status, stdout, stderr)
 
-        bf16.check_bf16.cache_clear()
-        monkeypatch.setattr(bf16, "subprocess", fake_subprocess(fake_run))
+        sixteen_bits.check_on_cpu.cache_clear()
+        monkeypatch.setattr(sixteen_bits, "subprocess", fake_subprocess(fake_run))
         return asked
 
     yield answer
-    bf16.check_bf16.cache_clear()
+    sixteen_bits.check_on_cpu.cache_clear()
 
 
 def test_fast_bf16_needs_no_word(probed):
     probed("0.45\n")
-    assert bf16.bf16_notice() is None
+    assert sixteen_bits.slow_notice("bf16") is None
 
 
 def test_slow_bf16_is_told_once(probed):
     asked = probed("12.7\n")
-    assert "13 times as long" in bf16.bf16_notice()
-    assert "train.precision=float32" in bf16.bf16_notice()
+    assert "13 times as long" in sixteen_bits.slow_notice("bf16")
+    assert "train.precision=float32" in sixteen_bits.slow_notice("bf16")
     assert len(asked) == 1
 
 
@@ -58,15 +58,15 @@ def test_a_probe_without_end_is_slow_too(probed, monkeypatch):
         raise subprocess.TimeoutExpired("python", 120)
 
     probed()
-    monkeypatch.setattr(bf16, "subprocess", fake_subprocess(hang))
-    assert math.isinf(bf16.check_bf16())
-    assert "over a thousand times" in bf16.bf16_notice()
+    monkeypatch.setattr(sixteen_bits, "subprocess", fake_subprocess(hang))
+    assert math.isinf(sixteen_bits.check_on_cpu("bf16"))
+    assert "over a thousand times" in sixteen_bits.slow_notice("bf16")
 
 
 def test_bf16_that_fails_says_why_and_what_helps(probed):
     probed(status=1, stderr="Traceback\nRuntimeError: could not execute a primitive\n")
     with pytest.raises(InputError, match=r"could not execute a primitive.*use float32"):
-        bf16.check_bf16()
+        sixteen_bits.check_on_cpu("bf16")
 
 
 def test_a_sweep_says_so_before_its_trials_run(probed, write_sweep, tmp_path: Path, capsys):
