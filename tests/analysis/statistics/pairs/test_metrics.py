@@ -49,6 +49,15 @@ TABLE = {
             ("end_accuracy_gap", "n_validation"), ("loss_rise", ""),
         )
     },
+    **{
+        f"{images}_{name}": (f"{images}_{name}", unit, higher, False, True, granule, False)
+        for images in ("outside", "corrupted")
+        for name, unit, higher, granule in (
+            ("accuracy", "fraction", True, "n_outside"),
+            ("balanced_accuracy", "fraction", True, "n_outside"),
+            ("macro_f1", "fraction", True, "n_outside"), ("loss", "nats", False, ""),
+        )
+    },
 }  # fmt: skip
 
 
@@ -67,7 +76,8 @@ def test_a_margin_is_of_what_is_measured_alone() -> None:
     shares = {m.name for m in METRICS.values() if m.along(COURSES["macro_f1"]).has_margin}
     assert shares == {m.name for m in METRICS.values() if m.has_margin and m.unit == "fraction"}
     losses = {m.name for m in METRICS.values() if m.along(COURSES["loss"]).has_margin}
-    assert losses == {"test_loss", "best_val_loss", "loss_gap", "loss_rise"}
+    assert losses == {"test_loss", "best_val_loss", "loss_gap", "loss_rise", "outside_loss",
+                      "corrupted_loss"}  # fmt: skip
     area = METRICS["area_under_curve"]
     assert area.along(COURSES["accuracy"]) == area
     of_loss = area.along(COURSES["loss"])
