@@ -103,6 +103,22 @@ class Target:
     unit: str = ""
 
 
+def check_distinct(settings: TargetSettings, texts: Sequence[str], where: str) -> None:
+    """See that there is something to tell apart, before the texts are counted as classes.
+
+    Raises:
+        DataError: all images have one text.
+    """
+    distinct = set(texts)
+    if len(distinct) != 1:
+        return
+    (text,) = distinct
+    what = {"number": f"the same number, {text}", "ordered": f"the same class, '{text}'"}.get(
+        settings.kind, "none of the labels" if text == NONE else f"the same labels, '{text}'"
+    )
+    raise DataError(f"{where}: target: {settings.kind}: all images have {what}")
+
+
 def target_of(settings: TargetSettings, values: Sequence[str], where: str) -> Target:
     """What these texts stand for.
 

@@ -55,7 +55,7 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
     for ax, task in zip(axes, tasks, strict=True):
         rows = table[table["task"] == task]
         score_against_seconds(ax, rows, styles, findings.course.is_share)
-        name = findings.course.words
+        name = f"{findings.course.words}{findings.course.of_unit}"
         ax.set(xlabel="Seconds of training, cached features included", ylabel=f"Final {name}")
         if len(tasks) > 1:
             ax.set_title(style.short(str(task), 40))

@@ -28,6 +28,7 @@ from analysis.statistics.samples.intervals import (
 )
 from analysis.statistics.samples.redrawn import accuracy_interval, corrected
 from analysis.statistics.times.course import Course
+from headstart.metrics import range_of
 
 MORE = ("n", "method", "note")  # of an interval, in the table by arm
 _EQUAL = "all values are equal: no interval"
@@ -52,7 +53,7 @@ def arm_table(
 
     Of the score the mean, the median and the interquartile mean over the seeds that finished,
     with their intervals, whose draws the number of seeds decides: another arm moves none of them.
-    A score that `is_share` lies between 0 and 1, any other from 0 on.
+    Intervals end where the score (`range_of`) or a time does.
     """
     groups = dict(iter(evidence.groupby(["task", "arm"], sort=False)))
     none = evidence.iloc[:0]
@@ -63,21 +64,26 @@ def arm_table(
         scores, times = _known(done[score]), _known(done["train_time_s"])
         overlap = overlap_of(trials)
         mean = final_interval(done, score, is_share)
-        time = _wide(mean_interval(times)) if len(times) else _nothing()
+        time = _wide(time_interval(times)) if len(times) else _nothing()
         rows.append(
             {"task": task, "arm": arm}
             | _counts(trials, n_seeds)
             | mean.columns("score", "score_", MORE)
-            | _middle(scores, overlap, 1.0 if is_share else math.inf)
+            | _middle(scores, overlap, range_of(score))
             | time.columns("train_time_s", "train_time_s_", MORE)
             | _constants(trials)
         )
     return pd.DataFrame(rows)
 
 
+def time_interval(times: Floats) -> Interval:
+    """The mean of seconds, which are never below 0."""
+    return mean_interval(times).within(0.0, math.inf)
+
+
 def final_interval(done: pd.DataFrame, score: str, is_share: bool = True) -> Interval:
     """The mean of a score over the finished trials of one arm: the one interval that it has in a
-    report. Of fractions (`is_share`) within 0 and 1, of any other score from 0 on."""
+    report. It ends where the score does (`range_of`); of fractions (`is_share`) at 0 and 1."""
     scores = _known(done[score]) if score in done else np.zeros(0)
     overlap = overlap_of(done)
     if not len(scores):
@@ -85,7 +91,7 @@ def final_interval(done: pd.DataFrame, score: str, is_share: bool = True) -> Int
     if is_share:
         return accuracy_interval(scores, overlap, None, _fewest_images(done, score))
     plain = corrected(scores, overlap) if overlap else mean_interval(scores)
-    return _wide(plain.within(0.0, math.inf))
+    return _wide(plain.within(*range_of(score)))
 
 
 def _counts(rows: pd.DataFrame, n_seeds: int | None) -> dict[str, object]:
@@ -113,7 +119,9 @@ def _fewest_images(done: pd.DataFrame, score: str) -> float:
     return float(done[name].min()) if name in done and len(done) else math.nan
 
 
-def _middle(scores: Floats, overlap: float, most: float) -> dict[str, float | int | str]:
+def _middle(
+    scores: Floats, overlap: float, ends: tuple[float, float]
+) -> dict[str, float | int | str]:
     """Median and interquartile mean of the final scores, with intervals where an honest one exists.
 
     A median has none below 6 seeds; neither has one that is known to hold where seeds redraw one
@@ -122,7 +130,7 @@ def _middle(scores: Floats, overlap: float, most: float) -> dict[str, float | in
     if not len(scores):
         median, iqm = _nothing(), _nothing()
     else:
-        median, iqm = _wide(median_interval(scores)), _wide(iqm_interval(scores).within(0.0, most))
+        median, iqm = _wide(median_interval(scores)), _wide(iqm_interval(scores).within(*ends))
     if median.method == "range":
         median = _without(median, f"{len(scores)} seeds: too few for an interval of a median")
     if overlap:

@@ -12,7 +12,6 @@ so (bootstrap; Efron and Tibshirani 1993, chapter 6). It is a description and no
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,10 +19,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.asked import Asked
-from analysis.findings.by_arm import final_interval, in_order
+from analysis.findings.by_arm import final_interval, in_order, time_interval
 from analysis.measures.conditions import numbered_conditions
 from analysis.statistics.samples.arrays import Bools, Floats, Rng
-from analysis.statistics.samples.intervals import mean_interval
 from analysis.statistics.times.course import Course
 
 N_DRAWS = 2_000
@@ -115,8 +113,8 @@ def _of_arm(trials: pd.DataFrame, score: str, course: Course) -> dict[str, objec
         return float(values.mean()) if values.notna().any() else np.nan
 
     n_trainable, n_parameters = mean("n_trainable"), mean("n_parameters")
-    train = mean_interval(trials["train_time_s"].to_numpy(float)).within(0.0, math.inf)
-    whole = mean_interval(trials["seconds"].to_numpy(float)).within(0.0, math.inf)
+    train = time_interval(trials["train_time_s"].to_numpy(float))
+    whole = time_interval(trials["seconds"].to_numpy(float))
     final = final_interval(trials, score, course.is_share)
     return {
         "n_done": len(trials),

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.samples.intervals import mean_intervals
+from headstart.metrics import range_of
 
 METRICS = {
     "val_accuracy": "Validation accuracy",
@@ -48,7 +49,8 @@ def summarize_learning(
 
     A trial that stopped early counts with its last value from there on: its network no longer
     changes. Steps at which a trial has no evaluation yet leave it out (`n` says how many count).
-    At n = 1 the bounds are NaN. Of more than 120 evaluations, 120 evenly spread ones are kept.
+    At n = 1 the bounds are NaN; none lies where a metric cannot. Of more
+    than 120 evaluations, 120 evenly spread ones are kept.
     `also`: a further column, where the sweep measures one.
     """
     done = trials[trials["status"] == "done"]
@@ -60,7 +62,7 @@ def summarize_learning(
         n_drawn += len(shown)
         for metric, table, places in _tables(group, also):
             identity = {"task": task, "arm": arm, "metric": metric}
-            bands.append(_band(table).join(places).reset_index().assign(**identity))
+            bands.append(_band(table, metric).join(places).reset_index().assign(**identity))
             single = (
                 table[shown]
                 .set_axis(seeds[shown], axis=1)
@@ -85,11 +87,13 @@ def _tables(group: pd.DataFrame, also: str) -> Iterator[tuple[str, pd.DataFrame,
         yield metric, table.ffill().loc[steps], places.loc[steps]
 
 
-def _band(table: pd.DataFrame) -> pd.DataFrame:
+def _band(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     infinite = np.isinf(table.to_numpy(dtype=float)).any(axis=1)  # a loss there has no mean
     table = table[table.notna().any(axis=1) & ~infinite]
     intervals = mean_intervals(table.to_numpy().T, method="student")
-    return pd.DataFrame([i.columns("mean", also=("n",)) for i in intervals], index=table.index)
+    ends = range_of(metric)
+    rows = [each.within(*ends).columns("mean", also=("n",)) for each in intervals]
+    return pd.DataFrame(rows, index=table.index)
 
 
 BANDS = ("task", "arm", "metric", "step", *POSITIONS, "mean", "low", "high", "n")

@@ -7,14 +7,19 @@ findings takes the answer as given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
 from analysis import words
 from analysis.findings.asked import Asked
+from analysis.findings.load import Content
 from analysis.statistics.times.course import COURSES, Course
 from headstart.errors import InputError
+from headstart.private import publishable
+
+IN_THE_UNIT = ("mae", "rmse")  # metrics that are of the target's unit
 
 
 def course_of(asked: Iterable[Asked]) -> Course:
@@ -23,13 +28,29 @@ def course_of(asked: Iterable[Asked]) -> Course:
     Raises:
         InputError: they measure several, which no table of comparisons can hold.
     """
+    asked = tuple(asked)
     names = {a.metric: a.name for a in asked}
     if len(names) > 1:
         each = [f"“{sweep}” {metric}" for metric, sweep in names.items()]
         raise InputError(
             f"these sweeps measure different metrics ({words.listed(each)}): report them one by one"
         )
-    return COURSES[next(iter(names), "accuracy")]
+    course = COURSES[next(iter(names), "accuracy")]
+    if course.name not in IN_THE_UNIT:
+        return course
+    units = {unit for a in asked for unit in _units(a.sweep)}
+    return replace(course, measured_in=str(publishable(units.pop()))) if len(units) == 1 else course
+
+
+def _units(sweep: Content) -> Iterator[str]:
+    """What each data entry of a sweep says of the unit of its numbers; "" where it says nothing."""
+    arms = sweep.get("arms") or {}
+    owners = [sweep, *(arm for arm in arms.values() if isinstance(arm, Mapping))]
+    for data in (owner["data"] for owner in owners if owner.get("data")):
+        for entry in data if isinstance(data, list) else [data]:
+            target = entry.get("target") if isinstance(entry, Mapping) else None
+            is_number = isinstance(target, Mapping) and target.get("kind") == "number"
+            yield str(target.get("unit") or "") if is_number else ""
 
 
 def lacking_trials(course: Course, trials: pd.DataFrame, curves: pd.DataFrame) -> set[str]:

@@ -24,6 +24,7 @@ from analysis.statistics.samples.intervals import Interval
 from analysis.statistics.samples.redrawn import corrected
 from analysis.statistics.times.course import Course
 
+_ENDS = {"loss_rise": (0.0, math.inf), "accuracy_gap": (-1.0, 1.0), "end_accuracy_gap": (-1.0, 1.0)}
 ONE_SIDED = 1.645  # binomial SDs above chance that an accuracy must be, not to be one of chance
 
 
@@ -105,6 +106,6 @@ def _accuracies(trials: pd.DataFrame) -> dict[str, object]:
     for name in QUANTITIES:
         values = done[name].dropna().to_numpy(dtype=float)
         gap = corrected(values, overlap_of(trials)) if len(values) else Interval.unknown("")
-        gap = gap.within(0.0, math.inf) if name == "loss_rise" else gap
+        gap = gap.within(*_ENDS.get(name, (-math.inf, math.inf)))
         row |= gap.columns(name, f"{name}_")
     return row | {"rises_from": done["rises_from"].median()}

@@ -34,6 +34,11 @@ def task_column(findings: Findings) -> list[Column]:
     return [Column("task", "Task")] if len(findings.tasks) > 1 else []
 
 
+def score_heading(findings: Findings) -> str:
+    """`Test accuracy`, `Test mean absolute error (years)`."""
+    return SCORE_WORDS[findings.score] + findings.course.of_unit
+
+
 def metric_words(metric: str, target: float, course: Course = ACCURACY, test_set: str = "") -> str:
     """`Steps to 97 %`, `Test accuracy`, `Mean validation accuracy over training`."""
     return words.sentence(metric_name(metric, target, course, test_set)).rstrip(".")

@@ -14,7 +14,14 @@ import pandas as pd
 from analysis import words
 from analysis.findings.findings import Findings
 from analysis.findings.sources import SOURCE_WORDS
-from analysis.report.displays import SCORE_WORDS, TIME_KINDS, UNIT_WORDS, reached_texts, task_column
+from analysis.report.displays import (
+    SCORE_WORDS,
+    TIME_KINDS,
+    UNIT_WORDS,
+    reached_texts,
+    score_heading,
+    task_column,
+)
 from analysis.report.tables import Column, Table, further, of_kind, with_interval
 from analysis.words import spaced
 
@@ -31,7 +38,7 @@ def arm_table(findings: Findings) -> Table:
         Column(
             "n_bad", "Not finished", "count", help="Trials that failed, diverged or are missing"
         ),
-        with_interval("score", SCORE_WORDS[findings.score], findings.course.kind),
+        with_interval("score", score_heading(findings), findings.course.kind),
         *(
             Column(
                 key,
@@ -167,6 +174,8 @@ def gap_table(findings: Findings) -> Table:
     """Accuracy in training, on validation and on test images by arm, and the gap between the first
     two."""
     gaps = findings.gaps
+    if (gaps[["train_accuracy", "validation_accuracy", "test_accuracy"]].isna()).all(axis=None):
+        return _loss_gap_table(findings)
     tested = gaps["test_accuracy"].notna().any()
     columns = (
         *task_column(findings),
@@ -197,6 +206,25 @@ def gap_table(findings: Findings) -> Table:
     return Table("overfitting", title, gaps, columns, note, paper=paper)
 
 
+def _loss_gap_table(findings: Findings) -> Table:
+    """The same of targets that have no accuracy: of the losses alone."""
+    columns = (
+        *task_column(findings),
+        Column("arm", "Arm"),
+        Column("n", "Seeds", "count"),
+        with_interval("loss_gap", "Gap of losses", "signed"),
+        with_interval("loss_rise", "Rise of validation loss", "number"),
+        Column("rises_from", "From epoch", "number", help="Of the lowest validation loss; median"),
+    )
+    note = (
+        "Means over seeds. Gap: validation minus training loss at the step whose weights are "
+        "tested; training loss is of the batches since the evaluation before. Rise: validation "
+        "loss at the last evaluation less its lowest, over the whole of training. 95 % intervals "
+        "over seeds; “–”: not recorded. Losses of different kinds are not of one size."
+    )
+    return Table("overfitting", "Training and validation loss", findings.gaps, columns, note)
+
+
 def layer_table(findings: Findings) -> Table:
     """Arms that differ in how many layers train alone: weights, end, fit and spread."""
     course = findings.course
@@ -205,7 +233,7 @@ def layer_table(findings: Findings) -> Table:
         *task_column(findings),
         *of_kind("text", arm="Arm", fine_tune="Layers that train"),
         *of_kind("count", n_trainable="Weights that train", n_parameters="Of", n_done="Seeds"),
-        with_interval("score", f"Final {course.words}", course.kind),
+        with_interval("score", f"Final {course.words}{course.of_unit}", course.kind),
         Column("train_accuracy", "Right in training", "percent", help="At the chosen step"),
         Column("end_accuracy_gap", "Training ahead at the end", "points"),
         Column("loss_rise", "Rise of validation loss", "number"),
@@ -223,7 +251,7 @@ def aggregate_table(findings: Findings) -> Table:
     """Each arm over all tasks."""
     columns = (
         *of_kind("text", arm="Arm", statistic="Statistic"),
-        with_interval("estimate", SCORE_WORDS[findings.score], findings.course.kind, ""),
+        with_interval("estimate", score_heading(findings), findings.course.kind, ""),
         *of_kind("count", n_tasks="Tasks", n_runs="Trials"),
         Column("note", "Note", more=True),
     )
@@ -241,7 +269,10 @@ def trial_table(findings: Findings) -> Table:
         *of_kind("text", stage="Stage", arm="Arm"),
         Column("seed", "Seed", "count"),
         Column("status", "Status"),
-        *(Column(key, SCORE_WORDS[key], findings.course.kind) for key in findings.course.finals),
+        *(
+            Column(key, SCORE_WORDS[key] + findings.course.of_unit, findings.course.kind)
+            for key in findings.course.finals
+        ),
         *of_kind("count", best_step="Best step", steps="Steps"),
         Column("train_time_s", "Training time", "seconds"),
         Column("error", "Error", more=not findings.runs.trials["error"].astype(bool).any()),

@@ -19,6 +19,7 @@ from analysis.findings.searches import Search, describe_search
 from analysis.report import displays_classes, methods
 from analysis.report.answers import Answer, Paragraph, score_name
 from analysis.report.displays import PARTS
+from headstart.metrics import WITHOUT_ACCURACY
 
 MOST_ITEMS = 6  # of one kind that the text lists
 USES = {  # of data, by stage
@@ -243,16 +244,19 @@ def _steadiness(findings: Findings) -> Iterator[str]:
     rows = findings.stability.dropna(subset=["sd"])
     if rows.empty:
         return
+    course = findings.course
+    kind, unit = ("points_plain", ", in points") if course.is_share else ("number", course.of_unit)
     items = [
-        f"“{r.arm}” {words.interval('points_plain', r.sd, r.sd_low, r.sd_high)}"
-        for r in rows.itertuples()
+        f"“{r.arm}” {words.interval(kind, r.sd, r.sd_low, r.sd_high)}" for r in rows.itertuples()
     ]
-    yield f"Standard deviation over seeds, in points: {words.shortened(items, 4)}."
+    yield f"Standard deviation over seeds{unit}: {words.shortened(items, 4)}."
 
 
 def class_words(findings: Findings) -> Iterator[str]:
     """Which classes are hardest, and in which two arms differ."""
     scores = findings.classes.scores
+    if scores.empty and set(findings.evidence.get("target", [])) & set(WITHOUT_ACCURACY):
+        return
     if scores.empty:
         yield "Single classes were not tested: no trial left predictions."
         return

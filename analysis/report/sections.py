@@ -166,7 +166,7 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
         why = "no finished trial has a record of its training accuracy at the chosen step (a " \
             "version before recorded none, and at step 0 there is none)"  # fmt: skip
         if set(targets) & set(WITHOUT_ACCURACY):
-            why = "these targets have no accuracy; the gap of losses stands in the comparisons"
+            why = "these targets have no accuracy; the gap of losses stands below"
         what = "The gap between training and validation" if rise else "Overfitting"
         yield f"{what} is not known: {why}."
     curves = findings.learning
@@ -176,6 +176,10 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
             "runs, the first seeds of each arm; means and intervals are over all of them."
         )
     classes = findings.classes
+    has_classes = not set(findings.evidence.get("target", ["none"])) <= set(WITHOUT_ACCURACY)
+    if key == "classes" and not has_classes:
+        yield "These targets have no classes; answers by image are in each trial’s predictions.npz."
+        return
     if key == "classes" and classes.n_read < classes.n_trials:
         yield (
             f"From the predictions of {classes.n_read:,} of {classes.n_trials:,} finished trials: "
@@ -188,6 +192,11 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
         yield from displays_outside.outside_words(findings)
     if key == "cost":
         yield from findings.cost.remarks
+    if key == "provenance" and not has_classes:
+        yield (
+            "In a sweep whose targets have no accuracy, loss: cross_entropy and select: "
+            "val_accuracy, the defaults, stand for the target’s own loss and its leading metric."
+        )
     if key == "forecasts":
         yield from displays_forecasts.forecast_words(findings)
     if key == "labels":

@@ -16,7 +16,7 @@ from datasets.files.part_words import part_in
 from datasets.labels.named_files import NamedFiles
 from datasets.tables.header import Column, plain
 from datasets.tables.records import Table
-from datasets.target import NUMBER, TargetSettings
+from datasets.target import NUMBER, TargetSettings, as_number
 from headstart.errors import DataError, did_you_mean
 
 PATH_NAMES = {
@@ -37,6 +37,7 @@ ONES = {"1", "1.0", "true", "True", "TRUE"}
 ZEROS = {"0", "0.0", "false", "False", "FALSE"}
 _SAMPLE = 200  # rows that are looked at to find the column of paths
 _SHOWN = 3
+_MOST_ODD = 10  # a column of 0 and 1 has at most one odd cell in so many
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ def find_columns(table: Table, path: int, wanted: Wanted) -> Columns:
         part = next((k for k in left if k != label and _holds_parts(table.column(k))), None)
         left = [k for k in left if k != part]
     if label is not None:
+        if wanted.target is not None and wanted.target.kind == "number":
+            _check_numbers(table, label)
         return Columns(path, label, (), part, group)
     if wanted.target is not None:
         of_target = _of_target(table, left, wanted.target)
@@ -252,14 +255,20 @@ def _of_target(
         named = (_named(table, name, "target.columns") for name in target.columns)
         return None, tuple(k for k in named if k is not None)
     if target.kind == "labels":
-        binary = tuple(k for k in left if set(table.column(k)) <= ONES | ZEROS)
-        is_text = bool(set(called) - set(binary))
-        return None if is_text or len(binary) < 2 else (None, binary)
+        binary = tuple(k for k in left if _is_binary(table.column(k)))
+        if set(called) - set(binary) or len(binary) < 2:
+            return None
+        for k in binary:
+            _check_binary(table, k)
+        return None, binary
     if target.kind == "ordered":
         return None
     numeric = [k for k in called or left if _hold_numbers(table.column(k))]
     if len(numeric) == 1:
         return numeric[0], ()
+    mostly = [k for k in called or left if _are_mostly_numbers(table.column(k))]
+    if not numeric and len(mostly) == 1:
+        _check_numbers(table, mostly[0])
     could_be = ", ".join(f"'{table.called(k)}'" for k in numeric or left)
     raise DataError(
         f"{table.where}: target: number: {len(numeric) or 'none'} of its columns could be the "
@@ -271,6 +280,32 @@ def _hold_numbers(values: Sequence[str]) -> bool:
     """Whether a column holds numbers alone, one or more, in the cells that are not empty."""
     texts = set(values) - {""}
     return bool(texts) and all(re.fullmatch(NUMBER, value) for value in texts)
+
+
+def _are_mostly_numbers(values: Sequence[str]) -> bool:
+    said = [value for value in values if value]
+    return 2 * sum(bool(re.fullmatch(NUMBER, value)) for value in said) > len(said)
+
+
+def _is_binary(values: Sequence[str]) -> bool:
+    """Whether a column is meant to hold 0 and 1, though a few cells may hold something else."""
+    n_odd = sum(value not in ONES | ZEROS for value in values)
+    return _MOST_ODD * n_odd <= len(values)
+
+
+def _check_numbers(table: Table, column: int) -> None:
+    for k, value in enumerate(table.column(column)):
+        if value:
+            as_number(value, table.at(k))
+
+
+def _check_binary(table: Table, column: int) -> None:
+    for k, value in enumerate(table.column(column)):
+        if value not in ONES | ZEROS | {""}:
+            raise DataError(
+                f"{table.at(k)}: '{value}' in the column '{table.called(column)}', whose other "
+                "cells are 0 and 1; target.columns names the columns of labels, if it is none"
+            )
 
 
 def _is_of_groups(table: Table, column: int) -> bool:

@@ -35,6 +35,7 @@ from datasets.tables.header import Column
 from datasets.tables.matlab_table import POSITION
 from datasets.tables.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.tables.text import read_bytes
+from datasets.target import check_distinct
 from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 
@@ -192,6 +193,8 @@ def labelled_layout(
         layout, is_by_folders = _without_settings(tree, options, by_folders, images, on_missing)
     layout = layout if is_by_folders else in_parts(layout, parts, tree)
     layout = _grouped(layout, options, tree)
+    if options.target is not None:
+        check_distinct(options.target, layout.classes, str(tree.where))
     given = _class_names(tree, options, layout, request)
     if is_by_folders and not isinstance(given, dict):
         return layout, given, ()

@@ -74,6 +74,7 @@ def check_target(sweep: Sweep, arm: str, data: DataUse) -> None:
     if kind in WITHOUT_ACCURACY and search is not None and search.metric == "val_accuracy":
         raise InputError(f"{sweep.name}: {arm}: search.metric: {what} has no accuracy; give "
                          "val_loss")  # fmt: skip
+    _check_further_sets(sweep, arm, kind)
     asked = {
         "measure.audit": measure.audit,
         "measure.also_watch": measure.also_watch,
@@ -83,6 +84,35 @@ def check_target(sweep: Sweep, arm: str, data: DataUse) -> None:
         if value is not None:
             raise InputError(f"{sweep.name}: {arm}: {name} is of classes without an order, and "
                              f"the data have {what}: leave it out")  # fmt: skip
+
+
+def _check_further_sets(sweep: Sweep, arm: str, kind: str) -> None:
+    """See that `also_test` can score what the sweep measures.
+
+    Raises:
+        InputError: the target has no classes, or the metric is not made of classes alone.
+    """
+    if not sweep.also_test:
+        return
+    if kind in WITHOUT_ACCURACY:
+        raise InputError(f"{sweep.name}: {arm}: also_test is scored by classes, and the data have "
+                         f"a target of the kind {kind}: leave it out")  # fmt: skip
+    if sweep.measure.metric not in (*OF_CLASSES, "loss"):
+        raise InputError(f"{sweep.name}: {arm}: also_test is not scored by "
+                         f"{sweep.measure.metric}: leave it out, or measure one of "
+                         f"{', '.join(OF_CLASSES)}, loss")  # fmt: skip
+
+
+def check_classes(plan: Plan, command: str) -> None:
+    """See that all trials of a plan are of classes, ordered or not; `command` is what asks.
+
+    Raises:
+        InputError: an arm's data have a target without classes.
+    """
+    for (_, name), (spec, *_) in plan.by_arm.items():
+        if spec.data.target in WITHOUT_ACCURACY:
+            raise InputError(f"{plan.sweep.name}: {name}: {command} is of classes, and the data "
+                             f"have a target of the kind {spec.data.target}")  # fmt: skip
 
 
 def _check_warm_up(where: str, spec: TrialSpec) -> None:

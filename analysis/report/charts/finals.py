@@ -43,7 +43,7 @@ def finals_chart(
     part = "Test" if score.startswith("test_") else "Best validation"
     styles = {arm: styles[arm] for arm in order}
     description = f"Final {course.words} by arm: every seed a dot, and the mean with its interval."
-    label = f"{part} {course.words}"
+    label = f"{part} {course.words}{course.of_unit}"
     return finish(
         _layers(styles, course, label),
         {"seeds": each, "means": [_mean(row, course) for row in scored.to_dict("records")]},

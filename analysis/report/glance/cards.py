@@ -174,7 +174,7 @@ def _judged(row: Comparison | None) -> dict[str, Any]:
 
 def _final(findings: Findings, arm: Any, row: Comparison | None) -> Reading:
     course = findings.course
-    name = f"Final {course.words}"
+    name = f"Final {course.words}{course.of_unit}"
     if not arm.n_done or math.isnan(arm.score):
         return Reading(name, note="no run finished", **_judged(row))
     return Reading(
@@ -295,7 +295,7 @@ def _over_tasks(findings: Findings) -> list[Card]:
         mean = means.loc[arm]
         kind = findings.course.kind
         final = Reading(
-            f"Final {findings.course.words}",
+            f"Final {findings.course.words}{findings.course.of_unit}",
             words.write(kind, mean["estimate"]),
             f"mean of {tables.n_tasks} tasks",
             range_words(kind, mean["low"], mean["high"]),

@@ -102,10 +102,9 @@ def shown_ends(contrast: Contrast, bound: str, low: float, high: float) -> tuple
         low, high = _exp(low), _exp(high)
         return 0.0 if bound == "at most" else low, math.inf if bound == "at least" else high
     if not contrast.metric.higher_is_better:
-        return -high, -low
-    if contrast.metric.unit == "fraction":
-        return max(low, -1.0), min(high, 1.0)
-    return low, high
+        low, high = -high, -low
+    furthest = contrast.metric.furthest
+    return max(low, -furthest), min(high, furthest)
 
 
 def ends_of_event(contrast: Contrast, confidence: float) -> tuple[float, float]:

@@ -5,6 +5,7 @@ In: a name. Out: a `Metric`. It stands alone so that a new metric is one new ent
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -36,6 +37,11 @@ class Metric:
     chance: Literal["share", "entropy", ""] = "share"
     asks: Question | None = None  # its question, where that does not follow from the source
     kind: Literal["", "spread", "event"] = ""
+
+    @property
+    def furthest(self) -> float:
+        """The largest difference of two values that there can be."""
+        return _FURTHEST.get(self.unit, math.inf)
 
     @property
     def is_course(self) -> bool:
@@ -73,6 +79,7 @@ _ACCURACIES |= {f"best_val_{name}": "n_validation" for name in _SHARES}
 _ACCURACIES |= {"final_val_accuracy": "n_validation"}
 _TIMES = {"steps_to_target": "step", "samples_to_target": "samples"}
 _TIMES |= {"train_time_s_to_target": "train_time_s"}
+_FURTHEST = {"fraction": 1.0, "kappa": 2.0}  # of shares in 0 … 1, of a kappa in −1 … 1
 _UNITS = {"step": "steps", "samples": "samples", "train_time_s": "s"}
 _COURSES = ("area", *_UNITS)
 METRICS: dict[str, Metric] = {

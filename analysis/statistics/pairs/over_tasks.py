@@ -122,8 +122,8 @@ def together(contrasts: Sequence[Contrast], stopping: Stopping = CHOSEN_BEFORE) 
         p_value=p_value,
         likeness=r,
         estimate=ends[0],
-        low=ends[1],
-        high=ends[2],
+        low=max(ends[1], -usable[0].metric.furthest),
+        high=min(ends[2], usable[0].metric.furthest),
         unit=usable[0].metric.unit,
         n_failed=sum(sum(c.failed) for c in usable),
     )

@@ -25,6 +25,7 @@ class Course:
         lower_is_better: a target is then reached from above.
         is_share: a fraction, which is written in percent, and differences of it in points.
         unit: of a difference.
+        measured_in: what values are measured in, as the data entry says it (`years`), or "".
     """
 
     name: str
@@ -34,6 +35,12 @@ class Course:
     lower_is_better: bool = False
     is_share: bool = True
     unit: str = "fraction"
+    measured_in: str = ""
+
+    @property
+    def of_unit(self) -> str:
+        """` (years)`, to stand behind the name in a heading; nothing where no unit is known."""
+        return f" ({self.measured_in})" if self.measured_in else ""
 
     @property
     def kind(self) -> str:

@@ -11,8 +11,9 @@ from scipy import stats
 from synthetic_runs import Arm, Made, write_run
 
 from analysis.findings.asked import read_asked
-from analysis.findings.by_arm import arm_table
+from analysis.findings.by_arm import arm_table, final_interval, time_interval
 from analysis.findings.load import load_runs
+from analysis.statistics.samples.intervals import mean_interval
 
 
 def table_of(folder: Path, **changes: float) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -88,3 +89,26 @@ def test_what_gradients_chose_stands_beside_fine_tune(tmp_path: Path) -> None:
     pd.read_parquet(path).assign(chosen_layers=chosen).to_parquet(path)
     table, _ = table_of(folder)
     assert table.loc["a", "fine_tune"] == "surgical: conv1 / surgical: conv2, fc1"
+
+
+@pytest.mark.parametrize(
+    ("score", "values", "low", "high"),
+    [
+        ("test_quadratic_kappa", [0.99, 0.9, 0.99], None, 1.0),
+        ("test_quadratic_kappa", [-0.99, -0.9, -0.99], -1.0, None),
+        ("best_val_r2", [-3.0, 0.9, 0.99], None, 1.0),
+        ("test_mae", [0.1, 3.0, 0.1], 0.0, None),
+    ],
+)
+def test_no_end_lies_where_the_score_cannot(score, values, low, high) -> None:
+    done = pd.DataFrame({score: values, "status": "done"})
+    plain = mean_interval(np.array(values))
+    interval = final_interval(done, score, is_share=False)
+    assert (interval.low, interval.high) == (
+        plain.low if low is None else low, plain.high if high is None else high,
+    )  # fmt: skip
+    assert interval.low <= interval.estimate <= interval.high
+
+
+def test_no_time_is_below_0() -> None:
+    assert time_interval(np.array([0.1, 3.0, 0.1])).low == 0

@@ -28,7 +28,8 @@ def test_mean_and_student_interval_by_hand() -> None:
     band = summarize_learning(curves, trials).bands
     assert band["mean"].tolist() == [0.6, 0.9]
     half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
-    np.testing.assert_allclose(band["high"] - band["mean"], half)
+    np.testing.assert_allclose(band["mean"] - band["low"], half)
+    np.testing.assert_allclose(band["high"], [0.6 + half, 1.0])  # no accuracy lies beyond
     assert band["n"].tolist() == [3, 3]
 
 

@@ -53,3 +53,15 @@ def test_targets_are_of_the_metric() -> None:
     for metric in ("accuracy", "balanced_accuracy", "macro_f1"):
         with pytest.raises(ValueError, match="less than or equal to 1 each"):
             Measure.model_validate({"metric": metric, "targets": [0.5, 1.5]})
+
+
+def test_an_error_has_the_unit_of_the_numbers_where_all_data_have_one() -> None:
+    def of(metric: str, *data: object, **sweep: object) -> str:
+        arms = {str(k): {"data": each} for k, each in enumerate(data)}
+        return course_of([SimpleNamespace(name="a", metric=metric, sweep={"arms": arms, **sweep})]
+                         ).of_unit  # fmt: skip
+
+    years = {"name": "csv", "target": {"kind": "number", "unit": "years"}}
+    assert of("mae", data=years) == of("rmse", years, [years]) == " (years)"
+    assert of("r2", data=years) == of("mae", years, {"name": "csv", "target": None}) == ""
+    assert of("mae", data={"name": "csv", "target": {"kind": "ordered"}}) == of("mae") == ""

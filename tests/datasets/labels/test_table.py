@@ -743,3 +743,34 @@ def test_the_only_column_of_numbers_is_the_number():
 
 def test_the_options_of_a_folder_know_the_target():
     assert LabelOptions(path="x", target="labels").wanted.target == TargetSettings(kind="labels")
+
+
+@pytest.mark.parametrize("cell", ["tall", "NaN", "inf", "1,5"])
+def test_a_cell_that_is_no_number_is_named(cell):
+    table = f'file,age,who\n1.png,23.5,x\n2.png,"{cell}",y\n3.png,1e1,z\n'
+    said = refused(tree_of({**NUMBERED, "t.csv": table}), labels="t.csv", target="number")
+    assert f"t.csv:3: target: number: '{cell}' is no number" in said
+
+
+def test_a_column_of_a_label_is_not_left_out_for_one_odd_cell():
+    rows = [f"{k}.png,{k % 2},{k % 3 % 2},{k}" for k in range(1, 13)]
+    table = "\n".join(["file,cat,dog,size", *rows])
+    many = images(*(f"{k}.png" for k in range(1, 13)))
+    odd = tree_of({**many, "t.csv": table.replace("3.png,1,", "3.png,2,")})
+    said = refused(odd, labels="t.csv", target="labels")
+    assert "t.csv:4: '2' in the column 'cat', whose other cells are 0 and 1" in said
+    empty = tree_of({**many, "t.csv": table.replace("3.png,1,", "3.png,,")})
+    assert "3.png" not in labels(empty, labels="t.csv", target="labels")
+    assert labels(empty, labels="t.csv", target="labels")["1.png"] == "cat|dog"
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "message"),
+    [("number", "5", "all images have the same number, 5"),
+     ("labels", "", "all images have none of the labels"),
+     ("labels", "a|b", "all images have the same labels, 'a|b'")],
+)  # fmt: skip
+def test_images_that_are_all_alike_are_no_target(kind, cell, message):
+    table = "file,label\n" + "".join(f"{k}.png,{cell}\n" for k in (1, 2, 3))
+    said = refused(tree_of({**NUMBERED, "t.csv": table}), labels="t.csv", target=kind)
+    assert f"target: {kind}: {message}" in said

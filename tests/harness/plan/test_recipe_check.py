@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.plan.planner import make_plan
+from harness.plan.recipe_check import check_classes
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import InputError
@@ -49,3 +50,33 @@ def test_what_does_not_fit_the_data_is_named(
     with pytest.raises(InputError) as caught:
         make_plan(load_sweep(path), DataCatalogue())
     assert f"own: one: train.{message}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "measure", "message"),
+    [
+        ("number", "{metric: mae, targets: [1]}", "also_test is scored by classes, and the data"),
+        ("ordered", "{metric: quadratic_kappa, targets: [0.5]}", "also_test is not scored by quad"),
+        ("ordered", "{metric: accuracy, targets: [0.5]}", None),
+    ],
+)
+def test_further_test_sets_are_of_classes(
+    tmp_path: Path, target: str, measure: str, message: str | None
+) -> None:
+    path = tmp_path / "own.yaml"
+    text = SWEEP.replace(", TRAIN", "").replace("test: 10}", f"test: 10, target: {target}}}")
+    path.write_text(f"{text}measure: {measure}\nalso_test: [{{name: glyphs, classes: digits}}]\n")
+    if message is None:
+        make_plan(load_sweep(path), DataCatalogue())
+        return
+    with pytest.raises(InputError, match=f"own: one: {message}"):
+        make_plan(load_sweep(path), DataCatalogue())
+
+
+def test_what_is_of_classes_refuses_other_targets(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    text = SWEEP.replace(", TRAIN", "").replace("test: 10}", "test: 10, target: number}")
+    path.write_text(f"{text}measure: {{metric: mae, targets: [1]}}\n")
+    plan = make_plan(load_sweep(path), DataCatalogue())
+    with pytest.raises(InputError, match=r"one: a forecast is of classes, .* of the kind number"):
+        check_classes(plan, "a forecast")

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis.measures.pairs.contrasts import build_contrasts
 from analysis.measures.trials import untrained
 from analysis.statistics.pairs.contrast import Contrast
+from analysis.statistics.pairs.estimates import shown_ends
 from analysis.statistics.pairs.metrics import metric_of
 from analysis.statistics.samples.pairing import Pair
 from headstart.errors import InputError
@@ -311,3 +313,26 @@ def test_a_mean_over_training_is_as_fine_as_validation_images_allow() -> None:
     (area,) = build_contrasts(trials, curves, [Pair("t", "c")], (), ("area_under_curve",))
     assert area.steps[0] == pytest.approx([1 / 40] * 3)
     assert area.least_variance == pytest.approx(2 / 40**2 / 12)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "low", "high"),
+    [
+        ("test_accuracy", [1.0, 0.0, 1.0], -1.0, 1.0),
+        ("accuracy_gap", [0.0, 1.0, 0.9], -1.0, 1.0),
+        ("test_quadratic_kappa", [-1.0, 1.0, 1.0], -2.0, 2.0),
+        ("test_mae", [5.0, 0.0, 3.0], None, None),
+    ],
+)
+def test_no_end_of_a_difference_is_beyond_what_is_possible(metric, values, low, high) -> None:
+    treated = arm("t", [1, 2, 3], 0).assign(**{metric: values})
+    control = arm("c", [1, 2, 3], 0).assign(**{metric: [0.0, 0.1, -0.9]})
+    contrast = only(pd.concat([treated, control]), metrics=(metric,))
+    differences = contrast.treated - contrast.control
+    half = stats.t.ppf(0.975, 2) * differences.std(ddof=1) / math.sqrt(3)
+    sign = 1 if contrast.metric.higher_is_better else -1
+    ends = shown_ends(contrast, "", *(sign * differences.mean() + d for d in (-half, half)))
+    plain = (differences.mean() - half, differences.mean() + half)
+    assert ends == pytest.approx(
+        (plain[0] if low is None else low, plain[1] if high is None else high)
+    )
