@@ -176,7 +176,8 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
             "runs, the first seeds of each arm; means and intervals are over all of them."
         )
     classes = findings.classes
-    has_classes = not set(findings.evidence.get("target", ["none"])) <= set(WITHOUT_ACCURACY)
+    kinds = set(findings.evidence.get("target", []))
+    has_classes = not kinds or not kinds <= set(WITHOUT_ACCURACY)
     if key == "classes" and not has_classes:
         yield "These targets have no classes; answers by image are in each trial’s predictions.npz."
         return
