@@ -193,7 +193,9 @@ def test_what_a_link_leads_to_later_makes_another_entry(tmp_path):
 def test_near_duplicates_are_looked_for_once_and_kept_with_the_names_of_their_files(
     tmp_path, source, monkeypatch
 ):
-    monkeypatch.setattr(cache, "near_pairs", lambda images, first_copy, tested: np.array([[2, 0]]))
+    monkeypatch.setattr(
+        cache, "near_pairs", lambda images, first_copy, tested, known: np.array([[2, 0]])
+    )
     dataset = load(
         tmp_path, lambda asked: replace(Decoder()(), files=dict(enumerate("abcd"))), source
     )
@@ -207,7 +209,7 @@ def test_near_duplicates_are_looked_for_once_and_kept_with_the_names_of_their_fi
 def test_near_duplicates_are_looked_for_from_the_parts_that_test(tmp_path, source, monkeypatch):
     seen = []
 
-    def looked_at(images, first_copy, tested):
+    def looked_at(images, first_copy, tested, known):
         seen.append(tested.tolist())
         return np.empty((0, 2), np.int64)
 
