@@ -49,8 +49,10 @@ def _units(sweep: Content) -> Iterator[str]:
     for data in (owner["data"] for owner in owners if owner.get("data")):
         for entry in data if isinstance(data, list) else [data]:
             target = entry.get("target") if isinstance(entry, Mapping) else None
-            is_number = isinstance(target, Mapping) and target.get("kind") == "number"
-            yield str(target.get("unit") or "") if is_number else ""
+            if isinstance(target, Mapping) and target.get("kind") == "number":
+                yield str(target.get("unit") or "")
+            else:
+                yield ""
 
 
 def lacking_trials(course: Course, trials: pd.DataFrame, curves: pd.DataFrame) -> set[str]:
