@@ -10,8 +10,8 @@ import re
 from operator import attrgetter
 
 from harness.hand_in.evaluated import Evaluated, evaluations_of
-from harness.sweepfile.search_settings import Search
 from harness.sweepfile.settings import FINE_TUNE, TIMMS_OPTIMIZERS, Train
+from harness.sweepfile.settings.search import Search
 from harness.trials.spec import Plan
 from headstart.errors import InputError
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.seeds import derive_seed
-from harness.sweepfile.search_settings import Distribution, Search
+from harness.sweepfile.settings.search import Distribution, Search
 from headstart.errors import MissingPackageError
 from headstart.grid import Values
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.plan.proposals import propose
-from harness.sweepfile.search_settings import Search, by_owner, draw
+from harness.sweepfile.settings.search import Search, by_owner, draw
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.digests import write_sealed_json

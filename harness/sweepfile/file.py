@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 
-from harness.sweepfile.search_settings import Distribution, Search
 from harness.sweepfile.settings import DataChoice, Frame, ModelChoice, RunArm, StartFile, Train
+from harness.sweepfile.settings.search import Distribution, Search
 from headstart.settings import AsTuple, Frozen, key
 from models.forms import read_fine_tune
 

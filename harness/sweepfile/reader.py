@@ -18,9 +18,9 @@ from harness.sweepfile.mistakes import Mistakes
 from harness.sweepfile.nodes import as_left_out, with_value, without
 from harness.sweepfile.recipes import recipes_in
 from harness.sweepfile.references import NO_CODE, CodePlaces, check_given, in_run_folder
-from harness.sweepfile.search_settings import Search
 from harness.sweepfile.searches import SearchReader
 from harness.sweepfile.settings import Condition, DataChoice, Frame, Sweep
+from harness.sweepfile.settings.search import Search
 from headstart.digests import is_sealed_text, read_sealed_text
 from headstart.errors import SpecError, did_you_mean
 from headstart.grid import GridPoint

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from harness.sweepfile.conditions import Conditions
 from harness.sweepfile.file import SearchSection, checked_fine_tune
 from harness.sweepfile.mistakes import Mistakes, quote, show
-from harness.sweepfile.search_settings import Search, by_owner, draw
 from harness.sweepfile.settings import FINE_TUNE, Condition, Train
+from harness.sweepfile.settings.search import Search, by_owner, draw
 from harness.sweepfile.together import mistakes_of
 from headstart.errors import InputError, did_you_mean
 from headstart.grid import Values

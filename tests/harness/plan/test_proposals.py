@@ -9,7 +9,7 @@ import pytest
 
 from harness.plan.proposals import propose
 from harness.seeds import derive_seed
-from harness.sweepfile.search_settings import Search
+from harness.sweepfile.settings.search import Search
 
 SPACE = {
     "train.learning_rate": {"log_uniform": [1e-5, 1e-1]},

@@ -31,7 +31,7 @@ from harness.plan.search import (
 )
 from harness.runfolder.folder import TrialFolder, write_curve
 from harness.sweepfile.reader import load_sweep
-from harness.sweepfile.search_settings import draw
+from harness.sweepfile.settings.search import draw
 from harness.training.context import TrialContext
 from harness.training.trial import Trial
 from harness.trials.catalogue import DataCatalogue

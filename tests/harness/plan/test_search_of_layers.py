@@ -17,7 +17,7 @@ from analysis.report.sections import build_tables
 from harness.plan.planner import make_plan
 from harness.plan.search import plan_searches, studies_of
 from harness.sweepfile.reader import load_sweep
-from harness.sweepfile.search_settings import draw
+from harness.sweepfile.settings.search import draw
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import InputError
 from runs import run_here

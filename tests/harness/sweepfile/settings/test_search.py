@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.resolved import resolved_yaml
-from harness.sweepfile.search_settings import Distribution, Search, draw
+from harness.sweepfile.settings.search import Distribution, Search, draw
 from headstart.errors import SpecError
 
 SPACE = {
