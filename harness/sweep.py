@@ -43,6 +43,7 @@ from harness.plan.needs import Need, fetch, is_in_files_here, lacking, why_missi
 from harness.plan.planner import data_mistakes, make_plan
 from harness.plan.search import Searched, plan_searches, recorded, run_searches
 from harness.plan.starts import check_starts, misfits
+from harness.plan.tuning_check import check_tuning
 from harness.runfolder import provenance
 from harness.runfolder.deliver import write_contact_sheets, write_folders
 from harness.runfolder.folder import CONTROL, RunFolder
@@ -114,7 +115,7 @@ def _main(argv: Sequence[str], request: StopRequest, on_folder: Callable[[Path],
         return _say_needs(needs) or (EXIT_INPUT if wrong else EXIT_DONE)
     plan = make_plan(sweep, catalogue)
     if options.only != "report":
-        _try_out(plan)
+        _try_out(plan, is_apart=options.engine != "here")
     sets = AlsoSets(options.data)
     found = look_at_sets(plan, sets, catalogue)
     if options.dry_run:
@@ -129,8 +130,9 @@ def _main(argv: Sequence[str], request: StopRequest, on_folder: Callable[[Path],
     return _run(options, plan, out, catalogue, request, _Also(sets, found))
 
 
-def _try_out(plan: Plan) -> None:
+def _try_out(plan: Plan, *, is_apart: bool) -> None:
     """Refuse what no trial could train, before any is run; notes go to the error stream."""
+    check_tuning(plan, is_apart=is_apart)
     if any(trial.condition.runs_users_code for trial in plan.trials):
         from harness.plan.own_check import check_own_code  # torch, which the user's code needs
 

@@ -65,6 +65,10 @@ class SpecError(InputError):
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(self.mistakes))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that it comes whole from another process."""
+        return type(self), (self.mistakes,)
+
 
 class DataError(InputError):
     """A data set, image file or archive that cannot be used as it is."""
@@ -101,6 +105,22 @@ class DataNotFoundError(DataError):
 
 class ModelError(InputError):
     """A network name, layer name or weights file that does not fit."""
+
+
+class TuningError(ModelError):
+    """A setting names a part of a network that the network does not have.
+
+    Attributes:
+        key: of the setting, as a sweep file has it below an arm.
+        text: what was given, and what the network has.
+    """
+
+    def __init__(self, key: str, text: str):
+        super().__init__(key, text)
+        self.key, self.text = key, text
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}"
 
 
 class WeightsNotFoundError(ModelError):

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from headstart.errors import ModelError
+from headstart.errors import ModelError, TuningError
 from models.forms import FineTune, Lora, Part, Unfreezing, position, read_fine_tune
 from models.groups import LayerGroup, layer_groups
 from models.lora import add_low_rank, is_added
@@ -80,7 +80,7 @@ def tune(
         seed: of what is drawn for parameters that are added.
 
     Raises:
-        ModelError: the network has no such groups, layers or parameters.
+        TuningError: the network has no such groups, layers or parameters.
     """
     if isinstance(tuning, Lora):
         draws = torch.Generator().manual_seed(seed)
@@ -90,9 +90,9 @@ def tune(
     if tuning.part != "all":
         chosen = _of_part(model, tuning.part) & chosen
         if not chosen - set(groups[-1].parameters):
-            raise ModelError(
-                f"fine_tune: only: {tuning.part}: the network has no {_WORDS[tuning.part]} before "
-                "its head"
+            raise TuningError(
+                "fine_tune",
+                f"only: {tuning.part}: the network has no {_WORDS[tuning.part]} before its head",
             )
         chosen |= set(groups[-1].parameters)
         names = tuple(group.name for group in groups if chosen.intersection(group.parameters))
@@ -184,7 +184,10 @@ def learning_rate_factors(
     """
     names = tuple(group.name for group in groups)
     if isinstance(setting, Mapping):
-        given = {names[position(name, names)]: float(factor) for name, factor in setting.items()}
+        given = {
+            names[position(name, names, "train.learning_rate_factors")]: float(factor)
+            for name, factor in setting.items()
+        }
         if any(not 0 < factor < float("inf") for factor in given.values()):
             raise ModelError(f"learning rate factors must be over 0, not {dict(setting)!r}")
         return {name: given.get(name, 1.0) for name in names}

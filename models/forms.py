@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeGuard
 
-from headstart.errors import ModelError, did_you_mean
+from headstart.cli import few
+from headstart.errors import TuningError, did_you_mean
 
 Schema = dict[str, Any]
 Part = Literal["all", "bias", "norm", "added"]
@@ -32,6 +33,8 @@ def mapping_schema(word: str, value: Schema) -> Schema:
     }
 
 
+FINE_TUNE = "fine_tune"
+SHOWN = 8  # names of layer groups that a message has
 _COUNT: Schema = {"type": "integer", "minimum": 1}
 
 
@@ -139,8 +142,13 @@ class FineTune(ABC):
             epochs: length of the training.
 
         Raises:
-            ModelError: the network has no such groups.
+            TuningError: the network has no such groups.
         """
+
+    @property
+    def names_parts(self) -> bool:
+        """Whether only the network shows if it has what the form trains."""
+        return True
 
     def freezes(self, depth: int | None) -> bool:
         """Whether a part of the network stays as it is, for some epochs at least.
@@ -178,11 +186,16 @@ class Last(FineTune):
     def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
         n = len(names) if self.n is None else self.n
         if n > len(names):
-            raise ModelError(
-                f"fine_tune: {self.word} is deeper than the network, which has {len(names)} layer "
-                f"groups: {', '.join(names)}"
+            raise TuningError(
+                FINE_TUNE,
+                f"{self.word} is deeper than the network, which has {len(names)} layer groups: "
+                f"{few(names, SHOWN)}",
             )
         return Unfreezing.at_once(names[len(names) - n :])
+
+    @property
+    def names_parts(self) -> bool:
+        return self.n is not None and self.n > 1
 
     def freezes(self, depth: int | None) -> bool:
         if not self.n:  # with `none`, a front is worth computing once for its tail's steps
@@ -206,13 +219,12 @@ class Gradual(FineTune):
     def read(cls, setting: object) -> Gradual | None:
         if setting == "gradual":
             return cls(None)
-        value = value_of(setting, "gradual")
-        if value is None:
-            return None
-        every = value_of(value, "every")
-        if not _is_count(every):
-            raise ValueError("is not gradual: {every: EPOCHS}, with a whole number from 1")
-        return cls(every)
+        every = _count_in(setting, "gradual", "every", "EPOCHS")
+        return None if every is None else cls(every)
+
+    @property
+    def names_parts(self) -> bool:
+        return False
 
     def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
         every = self.every or max(1, epochs // len(names))
@@ -380,22 +392,16 @@ class Surgical(FineTune):
 
     @classmethod
     def read(cls, setting: object) -> Surgical | None:
-        if setting == "surgical":
-            return cls(1)
-        value = value_of(setting, "surgical")
-        if value is None:
-            return None
-        n = value_of(value, "groups")
-        if not _is_count(n):
-            raise ValueError("is not surgical: {groups: N}, with a whole number from 1")
-        return cls(n)
+        n = 1 if setting == "surgical" else _count_in(setting, "surgical", "groups", "N")
+        return None if n is None else cls(n)
 
     def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
         """All groups, of which the trial chooses."""
         if self.n_groups >= len(names):
-            raise ModelError(
-                f"fine_tune: surgical chooses {self.n_groups} groups before the head, and the "
-                f"network has {len(names) - 1}: {', '.join(names[:-1])}"
+            raise TuningError(
+                FINE_TUNE,
+                f"surgical chooses {self.n_groups} groups before the head, and the network has "
+                f"{len(names) - 1}: {few(names[:-1], SHOWN) or 'none'}",
             )
         return Unfreezing.at_once(names)
 
@@ -413,13 +419,12 @@ class FreezeFor(FineTune):
 
     @classmethod
     def read(cls, setting: object) -> FreezeFor | None:
-        value = value_of(setting, "freeze_for")
-        if value is None:
-            return None
-        epochs = value_of(value, "epochs")
-        if not _is_count(epochs):
-            raise ValueError("is not freeze_for: {epochs: EPOCHS}, with a whole number from 1")
-        return cls(epochs)
+        epochs = _count_in(setting, "freeze_for", "epochs", "EPOCHS")
+        return None if epochs is None else cls(epochs)
+
+    @property
+    def names_parts(self) -> bool:
+        return False
 
     @property
     def head_first(self) -> HeadFirst:
@@ -493,6 +498,10 @@ class ProbeThen(FineTune):
         trained = [name for name in names[:-1] if name in then]
         return Unfreezing((*trained, names[-1]), (*(self.n_epochs for _ in trained), 0))
 
+    @property
+    def names_parts(self) -> bool:
+        return self.then.names_parts
+
     def freezes(self, depth: int | None) -> bool:
         return self.then.freezes(depth)
 
@@ -547,15 +556,31 @@ def value_of(setting: object, word: str) -> Any:
     return None
 
 
-def position(name: object, names: tuple[str, ...]) -> int:
-    """Of a layer group among all.
+def _count_in(setting: object, word: str, key: str, unit: str) -> int | None:
+    """The count of `{word: {key: COUNT}}`; None where the setting is of another form.
 
     Raises:
-        ModelError: it is no group's name.
+        ValueError: it is of this form, and has no count.
+    """
+    value = value_of(setting, word)
+    if value is None:
+        return None
+    count = value_of(value, key)
+    if not _is_count(count):
+        raise ValueError(f"is not {word}: {{{key}: {unit}}}, with a whole number from 1")
+    return count
+
+
+def position(name: object, names: tuple[str, ...], key: str = FINE_TUNE) -> int:
+    """Of a layer group among all; `key` is the setting that names it.
+
+    Raises:
+        TuningError: it is no group's name.
     """
     if name not in names:
-        raise ModelError(
-            f"fine_tune: {name!r} is no layer group{did_you_mean(str(name), names)}; from input "
-            f"to head there are {', '.join(names)}"
+        raise TuningError(
+            key,
+            f"{name!r} is no layer group{did_you_mean(str(name), names)}; from input to head there "
+            f"are {few(names, SHOWN)}",
         )
     return names.index(name)

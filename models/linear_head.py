@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from headstart.errors import ModelError
+from headstart.errors import TuningError
 from models.groups import LayerGroup, run_once
 
 _INSTEAD = "fine_tune: last_layer trains any head by steps"
@@ -26,7 +26,7 @@ def linear_head(name: str, model: nn.Module, groups: Sequence[LayerGroup], image
         images: float32 (2, C, H, W) that the network takes; it is run, and left as it was.
 
     Raises:
-        ModelError: the head is anything else; the message says what it is and what to do.
+        TuningError: the head is anything else; the message says what it is and what to do.
     """
     head = groups[-1]
     paths = {parameter.rpartition(".")[0] for parameter in head.parameters}
@@ -34,17 +34,19 @@ def linear_head(name: str, model: nn.Module, groups: Sequence[LayerGroup], image
     layer = model.get_submodule(path)
     if len(paths) > 1 or not isinstance(layer, nn.Linear):
         kinds = [f"{p} ({type(model.get_submodule(p)).__name__})" for p in sorted(paths)]
-        raise ModelError(
-            f"fine_tune: {{probe: lbfgs}} fits one linear layer, and the head of {name} is "
-            f"{', '.join(kinds)}; {_INSTEAD}"
+        raise TuningError(
+            "fine_tune",
+            f"{{probe: lbfgs}} fits one linear layer, and the head of {name} is "
+            f"{', '.join(kinds)}; {_INSTEAD}",
         )
     with calls_of(layer) as calls:
         logits = run_once(model, images)
     is_all = len(calls) == 1 and calls[0][0].dim() == 2 and torch.equal(calls[0][1], logits)
     if not is_all:
-        raise ModelError(
-            f"fine_tune: {{probe: lbfgs}} needs a last layer that takes a row of features for each "
-            f"image and gives the logits, and {path} of {name} does not; {_INSTEAD}"
+        raise TuningError(
+            "fine_tune",
+            f"{{probe: lbfgs}} needs a last layer that takes a row of features for each image and "
+            f"gives the logits, and {path} of {name} does not; {_INSTEAD}",
         )
     return path
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from headstart.cli import few
-from headstart.errors import ModelError, did_you_mean
+from headstart.errors import TuningError, did_you_mean
 from models.groups import LayerGroup
 
 ATTENTION = frozenset(
@@ -75,12 +75,12 @@ def add_low_rank(
             makes all), else all convolutions without groups, else all linear layers.
 
     Raises:
-        ModelError: a target that is no layer of the network, or has no weight to adapt.
+        TuningError: a target that is no layer of the network, or has no weight to adapt.
     """
     weights = _usual(model, groups) if targets is None else _named(model, groups, targets)
     if not weights:
-        raise ModelError("fine_tune: lora: targets: auto: the network has no linear layer and no "
-                         "convolution before its head")  # fmt: skip
+        raise TuningError("fine_tune", "lora: targets: auto: the network has no linear layer and "
+                          "no convolution before its head")  # fmt: skip
     for path, name in weights:
         layer = model.get_submodule(path)
         weight = getattr(layer, name)
@@ -173,10 +173,11 @@ def _named(
         matching = [path for path in layers if f".{path}".endswith(f".{target}")]
         if not matching:
             ends = list(dict.fromkeys(path.rpartition(".")[2] for path in layers))
-            raise ModelError(
-                f"fine_tune: lora: targets: no layer before the head that has a weight to adapt is "
-                f"called {target!r}{did_you_mean(target, (*layers, *ends))}; there are "
-                f"{few(ends) if ends else 'none'}"
+            raise TuningError(
+                "fine_tune",
+                f"lora: targets: no layer before the head that has a weight to adapt is called "
+                f"{target!r}{did_you_mean(target, (*layers, *ends))}; there are "
+                f"{few(ends) if ends else 'none'}",
             )
         chosen.update({path: layers[path] for path in matching})
     return [(path, name) for path, name in layers.items() if path in chosen]

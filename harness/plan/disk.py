@@ -10,14 +10,12 @@ than all of a plan.
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +24,12 @@ from datasets.locations import cache_folder
 from harness.sweepfile.settings import Train
 from harness.training.machine import CPU_PART, EVALUATION_BATCH, MOST_PIXELS
 from harness.trials.spec import Plan, TrialSpec
+from headstart.apart import NoAnswer, ask_apart
 from headstart.cli import few
 from headstart.digests import digest_of
-from headstart.errors import EngineError, HeadstartError
+from headstart.errors import EngineError, HeadstartError, ModelError, TuningError
 from headstart.files import make_folder, read_mapping, write_json
-from headstart.signals import deaf_children
+from headstart.own_code import said_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -110,6 +109,16 @@ def bytes_of_plan(
         for like, trial in by_likeness.items()
     }
     return {trial_id: alike[like] for trial_id, like in likeness.items()}
+
+
+def tuning_mistakes(trials: Sequence[TrialSpec], *, is_apart: bool) -> list[TuningError | None]:
+    """What each trial says of its network that the network does not have; None: nothing.
+
+    `is_apart` is as of `bytes_of_plan`. A network that cannot be built at all is no such mistake.
+    """
+    looked = _looked_at({_key(trial): trial for trial in trials}, is_apart)
+    answers = [looked[_key(trial)] for trial in trials]
+    return [answer if isinstance(answer, TuningError) else None for answer in answers]
 
 
 def _likeness(trial: TrialSpec, is_needed: bool) -> tuple[object, ...]:
@@ -210,9 +219,10 @@ def _moments(train: Train) -> int:
 def _key(trial: TrialSpec) -> str:
     """All that decides the sizes of a network and what of it trains."""
     data, condition = trial.data, trial.condition
-    again = condition.train.gradient_checkpointing
+    again, factors = condition.train.gradient_checkpointing, condition.train.learning_rate_factors
     what = (condition.model.hashed(), condition.fine_tune, len(data.class_names),
-            data.image_size, data.channels, *(["computed again"] if again else []))  # fmt: skip
+            data.image_size, data.channels, *(["computed again"] if again else []),
+            *([factors] if isinstance(factors, dict) else []))  # fmt: skip
     return repr((what, version("torch"), _digest_of_networks()))
 
 
@@ -224,21 +234,46 @@ def _digest_of_networks() -> str:
 
 
 def _sizes(trials: Mapping[str, TrialSpec], is_apart: bool) -> dict[str, NetworkBytes]:
+    """By key.
+
+    Raises:
+        ModelError: a network cannot be built, or does not have what trains.
+    """
+    sizes = {}
+    for key, answer in _looked_at(trials, is_apart).items():
+        if isinstance(answer, HeadstartError):
+            raise answer
+        sizes[key] = answer
+    return sizes
+
+
+def _looked_at(
+    trials: Mapping[str, TrialSpec], is_apart: bool
+) -> dict[str, NetworkBytes | HeadstartError]:
     """By key, from the cache; else of the networks themselves, for the next time."""
     kept = {key: _kept(key) for key in trials}
+    sizes: dict[str, NetworkBytes | HeadstartError]
     sizes = {key: value for key, value in kept.items() if value is not None}
     new = {key: trial for key, trial in trials.items() if key not in sizes}
     if not new:
         return sizes
+    specs = list(new.values())
     if is_apart and "torch" not in sys.modules:
-        measured = _measured_apart(list(new.values()))
+        try:
+            measured = ask_apart(_all_measured, specs, name="sizes")
+        except NoAnswer as err:
+            raise EngineError(
+                "the process that looked how large the networks are ended without an answer (exit "
+                f"status {err.exit_status}); the memory may be too small even for that"
+            ) from err
     else:
-        measured = [_measured(trial) for trial in new.values()]
+        measured = _all_measured(specs)
     for key, value in zip(new, measured, strict=True):
         sizes[key] = value
-        with suppress(OSError, HeadstartError):  # a cache that may not be written
-            make_folder(_place(key).parent)
-            write_json(_place(key), {"key": key, **asdict(value)})
+        if isinstance(value, NetworkBytes):
+            with suppress(OSError, HeadstartError):  # a cache that may not be written
+                make_folder(_place(key).parent)
+                write_json(_place(key), {"key": key, **asdict(value)})
     return sizes
 
 
@@ -254,46 +289,35 @@ def _kept(key: str) -> NetworkBytes | None:
     return None
 
 
-def _measured_apart(trials: Sequence[TrialSpec]) -> list[NetworkBytes]:
-    """`_measured` of each in another process."""
-    context = multiprocessing.get_context("spawn")
-    pipe, its_end = context.Pipe()
-    process = context.Process(target=_answer, args=(its_end, trials), name="sizes", daemon=True)
-    with deaf_children():
-        process.start()
-    its_end.close()
-    try:
-        answer = pipe.recv()
-    except (EOFError, OSError):
-        answer = None
-    finally:
-        process.kill()
-        process.join()
-        pipe.close()
-    if isinstance(answer, HeadstartError):
-        raise answer
-    if answer is None:
-        raise EngineError(
-            "the process that looked how large the networks are ended without an answer (exit "
-            f"status {process.exitcode}); the memory may be too small even for that"
-        )
-    sizes: list[NetworkBytes] = answer
-    return sizes
-
-
-def _answer(pipe: Connection, trials: Sequence[TrialSpec]) -> None:
-    try:
-        pipe.send([_measured(trial) for trial in trials])
-    except HeadstartError as err:
-        pipe.send(err)
+def _all_measured(trials: Sequence[TrialSpec]) -> list[NetworkBytes | HeadstartError]:
+    """Of each what its network takes, or why it cannot train."""
+    answers: list[NetworkBytes | HeadstartError] = []
+    for trial in trials:
+        try:
+            answers.append(_measured(trial))
+        except HeadstartError as err:
+            answers.append(err)
+        except Exception as err:
+            if not trial.condition.runs_users_code:
+                raise
+            answers.append(ModelError(f"{trial.condition.users_names}: {said_of(err)}"))
+    return answers
 
 
 def _measured(trial: TrialSpec) -> NetworkBytes:
+    import torch
+
     from harness.training.checkpointing import blocks_of
     from harness.training.network import build_frozen  # torch: only for what was not seen before
+    from models.finetune import learning_rate_factors
+    from models.linear_head import linear_head
     from models.lora import is_added, merged, plain_name
 
     network, groups, _ = build_frozen(trial)
+    learning_rate_factors(trial.condition.train.learning_rate_factors, groups)
+    if trial.condition.tuning.is_fitted:
+        images = torch.zeros(2, trial.data.channels, *trial.data.image_size)
+        linear_head(trial.condition.model.shown, network, groups, images)
     blocks = blocks_of(network, groups) if trial.condition.train.gradient_checkpointing else []
     state = merged(network)
     parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}

@@ -43,8 +43,9 @@ MAX_CHAIN = 50  # stages one after the other
 class Conditions:
     """All conditions of a sweep, by full name (the grid point included).
 
-    `points` has every arm and stage, those whose condition has mistakes included; `starts_at` and
-    `data_at` say where the file has their `initialize` and their data. `readable` has the data of
+    `points` has every arm and stage, those whose condition has mistakes included; `starts_at`,
+    `data_at` and `tuned_at` say where the file has their `initialize`, their data, and by key what
+    names layers. `readable` has the data of
     those conditions of which something else is wrong.
     """
 
@@ -53,6 +54,7 @@ class Conditions:
     points: dict[str, GridPoint] = field(default_factory=dict)
     starts_at: dict[str, str] = field(default_factory=dict)
     data_at: dict[str, str] = field(default_factory=dict)
+    tuned_at: dict[str, dict[str, str]] = field(default_factory=dict)
     readable: dict[str, tuple[DataChoice, ...]] = field(default_factory=dict)
 
 
@@ -84,6 +86,7 @@ class ConditionReader:
                     start = node.get("initialize")
                     if start is not None:
                         conditions.starts_at[full.name] = f"{start.where}: {start.path}"
+                    conditions.tuned_at[full.name] = dict(_places_of_layers(root, node))
                     condition = reader.read(node, section)
                     if condition is not None:
                         into.setdefault(full.name, condition)
@@ -318,6 +321,20 @@ def _place_of(data: Node) -> str:
     sets = data.value if isinstance(data.value, list) else []
     at = (sets[0].get("path") or sets[0]) if len(sets) == 1 else data
     return f"{at.where}: {at.path}"
+
+
+def _places_of_layers(root: Node, node: Node) -> Iterator[tuple[str, str]]:
+    """By key the line of each setting that may name parts of the arm's network."""
+    paths: dict[str, list[tuple[str, ...]]] = {
+        "fine_tune": [("fine_tune",)],
+        "train.learning_rate_factors": [("train", "learning_rate_factors")],
+        "search.fine_tune": [("search", "fine_tune"), ("search", "space", "fine_tune")],
+    }
+    for key, ways in paths.items():
+        of_all = root if key != "fine_tune" else node
+        nodes = [at for owner in (node, of_all) for way in ways if (at := owner.get(*way))]
+        if nodes:
+            yield key, f"{nodes[0].where}: {nodes[0].path}"
 
 
 def _mistaken(node: Node) -> Start:

@@ -132,6 +132,7 @@ def read_sweep(
         grid_points=conditions.points,
         starts_at=conditions.starts_at,
         data_at=conditions.data_at,
+        tuned_at=conditions.tuned_at,
         searches=searches,
         labels=labels,
         also_at=tuple(_places(root.get("also_test"))),

@@ -8,7 +8,6 @@ time compute. Where no driver is installed nothing is started, since PyTorch the
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import re
 import sys
@@ -17,13 +16,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 
 from harness.runfolder.nvidia import cuda_text, driver
+from headstart.apart import NoAnswer, ask_apart
 from headstart.errors import EngineError, InputError
-from headstart.signals import deaf_children
 
 ANSWER_WITHIN_S = 120.0  # torch from a cold network file system, and a driver that wakes up
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -98,40 +96,21 @@ def has_driver() -> bool:
 @cache
 def _ask() -> Cards:
     """What PyTorch says, in another process."""
-    context = multiprocessing.get_context("spawn")
-    pipe, its_end = context.Pipe()
-    process = context.Process(target=_answer, args=(its_end,), name="cards", daemon=True)
-    with deaf_children():
-        process.start()
-    its_end.close()
     try:
-        answer = pipe.recv() if pipe.poll(ANSWER_WITHIN_S) else None
-    except (EOFError, OSError):
-        process.join(1.0)  # it is dead: its own exit status tells more than ours
-        answer = None
-    finally:
-        process.kill()
-        process.join()
-        pipe.close()
-    if isinstance(answer, Cards):
-        return answer
-    if answer is None:
+        return ask_apart(_look, name="cards", within_s=ANSWER_WITHIN_S)
+    except NoAnswer as err:
         raise EngineError(
             "PyTorch did not say which GPUs it sees: the process that asked it ended "
-            f"(exit status {process.exitcode}) or gave no answer in {ANSWER_WITHIN_S:.0f} s; look "
+            f"(exit status {err.exit_status}) or gave no answer in {ANSWER_WITHIN_S:.0f} s; look "
             "at the driver, or set resources.gpus: 0 to train on CPUs"
-        )
-    raise InputError(str(answer))
+        ) from err
 
 
-def _answer(pipe: Connection) -> None:
+def _look() -> Cards:
     import torch
 
     warnings.simplefilter("ignore")  # what matters is in the answer
-    try:
-        pipe.send(look(torch))
-    except InputError as err:
-        pipe.send(str(err))
+    return look(torch)
 
 
 def look(torch: ModuleType) -> Cards:

@@ -95,6 +95,7 @@ class Sweep(Frame):
     labels: dict[str, str] = Field(default_factory=dict)  # of the arms that have one, by full name
     starts_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # in the file
     data_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # the same
+    tuned_at: dict[str, dict[str, str]] = Field(default_factory=dict, exclude=True, repr=False)
     also_at: tuple[str, ...] = Field(default=(), exclude=True, repr=False)  # of each `also_test`
 
     def shown(self, arm: str) -> str:
@@ -106,5 +107,5 @@ class Sweep(Frame):
         return isinstance(other, Sweep) and self._asked() == other._asked()
 
     def _asked(self) -> dict[str, object]:
-        lines = ("starts_at", "data_at", "also_at")
+        lines = ("starts_at", "data_at", "tuned_at", "also_at")
         return {name: value for name, value in self.__dict__.items() if name not in lines}

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import textwrap
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -151,7 +152,7 @@ def test_gpus_that_slurm_reserved_are_never_left_idle_in_silence(monkeypatch):
 
 def test_a_process_that_dies_while_it_looks_is_one_line_and_no_silent_cpu(monkeypatch):
     monkeypatch.setattr(cards, "has_driver", lambda: True)
-    monkeypatch.setattr(cards, "_answer", os._exit)  # with the pipe as its status: 1
+    monkeypatch.setattr(cards, "_look", partial(os._exit, 1))
     cards._ask.cache_clear()
     with pytest.raises(EngineError, match=r"ended \(exit status 1\) .*resources.gpus: 0 to train"):
         cards_here()
