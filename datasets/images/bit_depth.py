@@ -25,6 +25,16 @@ _ORIENTATION = 0x0112  # of EXIF
 _SAY_RANGE = "say value_range: [BLACK, WHITE], or export it with 8 or 16 bits"
 _BLOCK = 4_000_000  # samples that are scaled at once
 _USUAL_BITS = (8, 10, 12, 14)  # of cameras and scanners whose files have 16 a sample
+_MOST_OF_8_BITS = 255
+
+
+class EightBits(DataError):
+    """A file of 8 bits a sample, which cannot reach the range that samples are said to have."""
+
+
+def goes_beyond_8_bits(value_range: ValueRange) -> bool:
+    """Whether 8 bits cannot reach it, so that it is a range of deeper samples, in their unit."""
+    return max(value_range) > _MOST_OF_8_BITS
 
 
 def bits_of(image: Image, data: bytes) -> int:
@@ -74,8 +84,8 @@ def scaled(image: Image, data: bytes, where: str, value_range: ValueRange) -> np
         DataError: samples outside the range, or a file whose 8 bits cannot reach it.
     """
     bits = bits_of(image, data)
-    if bits <= 8 and max(value_range) > 255:
-        raise DataError(
+    if bits <= 8 and goes_beyond_8_bits(value_range):
+        raise EightBits(
             f"{where}: has 8 bits a sample, which do not fit value_range: "
             f"[{value_range[0]:g}, {value_range[1]:g}]; keep such files in a set of their own"
         )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from datasets.files.image_kinds import is_image_name
 from datasets.files.peek import first_names, has_images
 from datasets.files.trees import Tree, is_archive, open_tree
 from datasets.given import Given, read_given, read_settings
-from datasets.images.bit_depth import ValueRange
+from datasets.images.bit_depth import EightBits, ValueRange, goes_beyond_8_bits
 from datasets.images.blocks import TO_SKIP, decode_files
 from datasets.images.image_set import ImageOptions, has_bright_border, shape_image
 from datasets.labels.offered import column_of_images
@@ -36,6 +36,8 @@ from harness.evaluate.labels import labels_of, listed_files
 from harness.sweepfile.settings import DataChoice
 from headstart.errors import DataError, InputError
 from headstart.own_code import is_reference, shown
+
+Loaded = TypeVar("Loaded")
 
 SKIP_FLAG = "give --skip-damaged"  # how damaged files are left out, of `evaluate` and `predict`
 
@@ -82,6 +84,23 @@ class Preparation:
         if self.accepts_prepared and not on_paper and image.shape[:2] == self.image_size:
             preprocess = "resize"  # which changes nothing here
         return shape_image(image, self.image_size, self.channels, preprocess, invert)
+
+    def range_for(self, *, are_files: bool) -> ValueRange | None:
+        """The range of the samples of a set that says none: that of the training data.
+
+        Where one has image files and the other arrays, a range beyond 255 holds for both, since it
+        is in the unit of samples that are deeper than 8 bits; another one (0 … 1, 0 … 16) is of a
+        scale that the other kind has not.
+        """
+        own, other = self.value_range, self.array_range
+        if not are_files:
+            own, other = other, own
+        return other if own is None and other and goes_beyond_8_bits(other) else own
+
+    def is_carried(self, *, are_files: bool) -> bool:
+        """Whether `range_for` gives the range of the other kind."""
+        own = self.value_range if are_files else self.array_range
+        return own is None and self.range_for(are_files=are_files) is not None
 
     def words(self) -> str:
         """One phrase for people."""
@@ -306,21 +325,63 @@ def _loaded(
         prepare = replace(prepare, invert="always" if invert else "never")
     if "on_damaged" in fields:
         options.setdefault("on_damaged", on_damaged)
-    own_range = prepare.value_range if _are_files(given) else prepare.array_range
-    if own_range is not None and "value_range" in fields:
-        options.setdefault("value_range", own_range)
-    try:
-        dataset = datasets.load_dataset(
-            name,
-            options,
-            data_dir=data_dir,
-            channels=1 if prepare.as_gray else None,
-            prepare=prepare.shape,
-        )
-    except DataError as err:
-        raise DataError(str(err).replace(TO_SKIP, SKIP_FLAG)) from err
+
+    def load(value_range: ValueRange | None) -> Dataset:
+        ranged = {} if value_range is None else {"value_range": value_range}
+        try:
+            return datasets.load_dataset(
+                name,
+                {**options, **ranged},
+                data_dir=data_dir,
+                channels=1 if prepare.as_gray else None,
+                prepare=prepare.shape,
+            )
+        except DataError as err:
+            raise DataError(str(err).replace(TO_SKIP, SKIP_FLAG)) from err
+
+    is_asked = "value_range" in fields and "value_range" not in options
+    dataset = _in_range(load, prepare, are_files=_are_files(given)) if is_asked else load(None)
     are_prepared = dataset.survey is not None  # image files, which `prepare.shape` has seen
     return dataset, dataset.images if are_prepared else prepare.stack(dataset.images)
+
+
+def _in_range(
+    load: Callable[[ValueRange | None], Loaded], prepare: Preparation, *, are_files: bool
+) -> Loaded:
+    """What `load` reads with the range of the training data, where that holds for it.
+
+    A range that was said of the other kind holds where samples are deeper than 8 bits: files of
+    8 bits, and arrays of values up to 255, are read as they are without a range.
+
+    Raises:
+        DataError: samples outside the range.
+    """
+    value_range = prepare.range_for(are_files=are_files)
+    if value_range is None or not prepare.is_carried(are_files=are_files):
+        return load(value_range)
+    try:
+        read = load(value_range)
+    except DataError as err:
+        if not _is_because_of(err, EightBits):
+            raise
+        return load(None)
+    if isinstance(read, Dataset) and not are_files and _is_of_8_bits(read.images, value_range):
+        return load(None)
+    return read
+
+
+def _is_of_8_bits(images: np.ndarray, value_range: ValueRange) -> bool:
+    """Whether uint8 images had no value over 255 before `value_range` was made 0 … 255."""
+    black, white = value_range
+    step = (white - black) / 255
+    values = [black + step * int(end) for end in (images.min(), images.max())]
+    return max(values) <= 255 + abs(step) / 2
+
+
+def _is_because_of(err: BaseException | None, kind: type[DataError]) -> bool:
+    while err is not None and not isinstance(err, kind):
+        err = err.__cause__
+    return err is not None
 
 
 def _are_files(given: Given) -> bool:
@@ -361,15 +422,19 @@ def _of_tree(
     with open_tree(path) as tree:
         files, given, notes, warnings = _labelled_files(tree, csv, class_names, ways)
         labels = labels_of(given, class_names, str(path), ways.setting("class_names"))
-        decoded, good, skipped = decode_files(
-            tree,
-            files,
-            prepare.shape,
-            on_damaged,
-            as_gray=prepare.as_gray,
-            value_range=prepare.value_range,
-            to_skip=SKIP_FLAG,
-        )
+
+        def load(value_range: ValueRange | None) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+            return decode_files(
+                tree,
+                files,
+                prepare.shape,
+                on_damaged,
+                as_gray=prepare.as_gray,
+                value_range=value_range,
+                to_skip=SKIP_FLAG,
+            )
+
+        decoded, good, skipped = _in_range(load, prepare, are_files=True)
     images = np.ascontiguousarray(decoded.transpose(0, 3, 1, 2))
     kept = tuple(name for name, is_good in zip(files, good, strict=True) if is_good)
     return _checked(_stem(path), images, labels[good], kept, (*notes, *skipped), warnings)

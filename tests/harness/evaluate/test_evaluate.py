@@ -317,7 +317,10 @@ def test_preparation_follows_the_trials_data():
     assert of("folder", path="x", invert=True).invert == "always"
     assert of("folder", path="x", preprocess="mnist_style").invert == "paper"
     assert of("folder", path="x", value_range=[0, 4095]).value_range == (0, 4095)
-    assert of("npz", path="x", value_range=[0, 4095]).value_range is None  # of arrays, not of files
+    of_arrays = of("npz", path="x", value_range=[0, 4095])
+    assert of_arrays.value_range is None
+    assert of_arrays.range_for(are_files=True) == (0, 4095)
+    assert of("npz", path="x", value_range=[0, 16]).range_for(are_files=True) is None  # a scale
 
 
 def test_labels_are_names_or_sample_folders():

@@ -120,6 +120,45 @@ def test_the_range_of_image_files_holds_for_a_table_that_names_them(tmp_path):
     assert set(np.unique(pixels).tolist()) <= {127, 128}
 
 
+def _deep_files(folder, dtype, value):
+    for k, label in enumerate(LABELS):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), value, dtype)).save(folder / str(label) / f"{k}.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize("on", ["folder", "data entry"])
+def test_a_range_of_deep_arrays_holds_for_deep_files_and_not_for_those_of_8_bits(tmp_path, on):
+    """12 bits: 2000 of 4095 is 125 of 255, in an array as in a file."""
+    arrays = preparation(DataChoice(name="npz", path="y", value_range=[0, 4095]), (4, 4), 1)
+
+    def read(name, dtype, value):
+        path = _deep_files(tmp_path / name, dtype, value)
+        entry = path if on == "folder" else f"{{name: folder, path: {path}, on_damaged: refuse}}"
+        return np.unique(read_test_set(entry, DIGITS, arrays).images).tolist()
+
+    assert read("deep", np.uint16, 2000) == [125]
+    assert read("shallow", np.uint8, 200) == [200]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.full((4, 4, 4), 2000, np.uint16), 125),
+        (np.full((4, 4, 4), 2000.0, np.float32), 125),
+        (np.full((4, 4, 4), 200, np.uint8), 200),
+        (np.stack([np.zeros((4, 4)), *[np.ones((4, 4))] * 3]), 255),
+    ],
+)
+def test_a_range_of_deep_files_holds_for_deep_arrays_alone(tmp_path, values, expected):
+    np.savez(tmp_path / "x.npz", x=values, y=np.array(LABELS))
+    files = preparation(DataChoice(name="folder", path="y", value_range=[0, 4095]), (4, 4), 1)
+    assert read_test_set("x.npz", DIGITS, files).images.max() == expected
+    scale = preparation(DataChoice(name="folder", path="y", value_range=[0, 100]), (4, 4), 1)
+    if values.dtype == np.uint8:
+        assert read_test_set("x.npz", DIGITS, scale).images.max() == 200
+
+
 @pytest.fixture
 def parts(tmp_path):
     for part, grey in (("train", 10), ("val", 90)):
