@@ -195,39 +195,46 @@ def _assert_undisturbed(run: Path) -> None:
     assert [row["result"] for row in _rows(run)] == [expected_result(t) for t in range(N_TRIALS)]
 
 
-def _profile_with_cards(folder: Path, card: Card) -> tuple[Path, Path]:
-    """A site whose nodes have two cards each, stood in for; and the ledger of its processes.
+def _profile_with_cards(folder: Path, card: Card) -> tuple[Path, Path, Path]:
+    """A site whose nodes have two cards each, stood in for; the ledger of its processes; a file.
 
-    The cards of both nodes have the same numbers, as they would on two machines.
+    The cards of both nodes have the same numbers, as they would on two machines. A process waits
+    at its first computation on a card until the file is there.
     """
-    profile, ledger = folder / "site.yaml", folder / "ledger"
-    given = card.environment(2, 6, ledger=ledger)
+    profile, ledger, may_go_on = folder / "site.yaml", folder / "ledger", folder / "go"
+    given = card.environment(2, 6, ledger=ledger, FAKE_HOLD=str(may_go_on))
     names = [name for name in given if name.startswith(("LD_", "FAKE_", "TORCH_"))]
     lines = [f"  - {json.dumps(f'export {name}={shlex.quote(given[name])}')}" for name in names]
     profile.write_text("\n".join(["gpus_per_node: 2", "setup:", *lines]) + "\n")
-    return profile, ledger
+    return profile, ledger, may_go_on
 
 
 @pytest.mark.parametrize(
-    ("flags", "epochs", "hosts"),  # long enough that the second node joins while trials run
-    [
-        (("--nodes", "2"), 2000, {"n1": 2, "n2": 2}),
-        (("--mode", "array", "--shards", "1"), 50, {"n1": 4}),
-    ],
+    ("flags", "hosts"),
+    [(("--nodes", "2"), {"n1": 2, "n2": 2}), (("--mode", "array", "--shards", "1"), {"n1": 4})],
 )
 def test_each_trial_of_a_job_with_gpus_has_a_card_of_its_own(
-    site: Site, card: Card, flags: tuple[str, ...], epochs: int, hosts: dict[str, int]
+    site: Site, card: Card, flags: tuple[str, ...], hosts: dict[str, int]
 ) -> None:
-    """Four trials on cards that SLURM gives out and PyTorch sees; Ray's own libraries see none."""
+    """Four trials on cards that SLURM gives out and PyTorch sees; Ray's own libraries see none.
+
+    The first trials wait until every card of the job has one, so none is over before a second node
+    has joined, however fast a machine is.
+    """
     site.sweep_file.write_text(
-        SWEEP[: SWEEP.index("pretrain:")].replace("epochs: 3", f"epochs: {epochs}")
+        SWEEP[: SWEEP.index("pretrain:")]
         + "arms: {one: {}, two: {train: {batch_size: 16}}}\nseeds: 2\n"
         "resources: {gpus: 1, pack: 1}\n"
     )
-    profile, ledger = _profile_with_cards(site.sweep_file.parent, card)
+    profile, ledger, may_go_on = _profile_with_cards(site.sweep_file.parent, card)
     run, jobs = site.submit(
         "cards", "--profile-file", str(profile), "--cpus-per-node", "2", *flags, is_real=True
     )
+    n_cards = 2 * len(hosts)
+    try:
+        site.wait_until(lambda: len(read_ledger(ledger)) == n_cards, "a process on every card")
+    finally:
+        may_go_on.touch()
     for job in jobs:
         site.lab.wait_for(job.id, *ENDED, timeout_s=RUN_LIMIT_S)
     rows = _rows(run)
@@ -238,7 +245,7 @@ def test_each_trial_of_a_job_with_gpus_has_a_card_of_its_own(
     trained = [process for process in read_ledger(ledger).values() if process.launches > 100]
     assert all(len(process.cards) == 1 for process in trained), trained
     assert {process.cards[0] for process in trained} == {0, 1}
-    assert len(trained) == 2 * len(hosts)
+    assert len(trained) == n_cards
     assert Counter(row["host"] for row in rows) == hosts
     site.assert_nothing_left(*jobs)
 

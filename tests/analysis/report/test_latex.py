@@ -95,7 +95,7 @@ def compile_latex(folder: Path, texts: Sequence[str]) -> str:
 def test_every_table_of_a_report_compiles_and_fits(n_classes: int, tmp_path: Path) -> None:
     """Slow: it composes whole reports, and runs LaTeX."""
     if not subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False).stdout:
-        pytest.skip("the LaTeX of this machine has no booktabs")
+        pytest.skip("the LaTeX of this machine has no booktabs (texlive-latex-recommended)")
     arms = (Arm(HOSTILE, 0.95), Arm("[pretrained, a long name] last_2 of them", 0.98, 200))
     made = Made(arms=arms, seeds=2, n_classes=n_classes, images=False, evaluations=4)
     findings = find(load_runs([write_run(tmp_path / "run", made)]))
