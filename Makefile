@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 DEV_STAMP := $(VENV)/.set-up-dev
-PYTEST := $(BIN)/python -m pytest -q -n 2 --durations 10
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --durations 10
 
 .PHONY: run test test-slow faults check format docs data mutants clean help
 
