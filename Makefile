@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 DEV_STAMP := $(VENV)/.set-up-dev
+# Of the slow tests those of SLURM and Ray mostly wait, so a third process has two processors to use.
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
-PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --durations 10
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q --durations 10
 
 .PHONY: run test test-slow faults check format docs data mutants clean help
 
@@ -17,10 +18,10 @@ run: $(STAMP)  ## The main job, quick profile: from a sweep file to a report, in
 	$(BIN)/python -m harness.sweep sweeps/part2.yaml --profile quick
 
 test: $(DEV_STAMP)  ## The tests, a few minutes (those on real data where HEADSTART_DATA names a folder of it)
-	$(PYTEST) -m "not slow" --dist worksteal
+	$(PYTEST) -n 2 -m "not slow" --dist worksteal
 
-test-slow: $(DEV_STAMP)  ## The tests of over ten seconds: Ray, SLURM, killed processes, hard sheets
-	$(PYTEST) -m slow --dist loadfile --no-loadscope-reorder
+test-slow: $(DEV_STAMP)  ## The tests of over some seconds: Ray, SLURM, killed processes, hard sheets
+	$(PYTEST) -n 3 -m slow --dist loadfile --no-loadscope-reorder
 
 faults: $(DEV_STAMP)  ## Kills, signals, full disks, power cuts at every moment, with counts (by hand, over an hour)
 	HEADSTART_FAULTS=all $(BIN)/python -m pytest -q --durations 10 tests/faults

@@ -115,8 +115,15 @@ OPTIONS = {
     ("slurm.status",): {"": NO_FOLDER},
     ("slurm.cancel",): {"": NO_FOLDER},
 }  # fmt: skip
+# They read a sheet or write a report for each value: with the slow tests.
+SLOW = {SHEET: "--out", ("analysis", "run"): "--out", ("analysis", "diff", "run", "run"): "--out"}
 CASES = [
-    pytest.param(base, option, id=" ".join([*base, option]))
+    pytest.param(
+        base,
+        option,
+        id=" ".join([*base, option]),
+        marks=[pytest.mark.slow] * (SLOW.get(base) == option),
+    )
     for base, options in OPTIONS.items()
     for option in options
 ]

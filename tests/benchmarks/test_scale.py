@@ -53,7 +53,9 @@ def test_the_shards_of_an_array_job_share_out_the_arms(plan):
     assert sum(shard.n_done for shard in shards) == len(plan.trials) - stages.n_done
 
 
+@pytest.mark.slow
 def test_what_a_run_folder_costs_is_counted(plan, tmp_path, monkeypatch):
+    """Slow: it writes run folders of many trials."""
     monkeypatch.setattr(scale_records, "N_PUBLISHED", 3)  # the others are laid down
     folders, packs = scale.folder_costs(plan, 8, tmp_path)  # two seeds: two stages, six arms
     about = ["plan.json", "provenance.json", "sweep.yaml", "trials.parquet", "curves.parquet"]
@@ -66,7 +68,9 @@ def test_what_a_run_folder_costs_is_counted(plan, tmp_path, monkeypatch):
         assert min(cost.publish.wall, cost.look_up.wall, cost.status.wall, cost.merge.wall) > 0
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_it_measured(capsys):
+    """Slow: it writes run folders of many trials."""
     scale.main(["--trials", "80", "--nodes", "2", "--gpus", "2", "--folder", "3"])
     out = capsys.readouterr().out
     assert "plan: 80 trials" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from small_sweep import SMALL
 
 from headstart.records import finished_rows
@@ -69,7 +70,9 @@ def test_two_arms_that_are_the_same_trials_are_said(write_sweep, tmp_path):
     assert "pretrained and other come to the same trials" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_arm_of_which_every_trial_diverged_is_no_success(write_sweep, tmp_path):
+    """Slow: whole sweeps with their reports."""
     file, out = write_sweep(text=BOOM), tmp_path / "run"
     done = run_here(file, out, report=True)
     assert done.returncode == 1

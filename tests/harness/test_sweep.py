@@ -77,9 +77,11 @@ def test_a_signal_ends_what_comes_with_the_run_folder_and_after(
     assert run_here(sweep, out).returncode == 0
 
 
+@pytest.mark.slow
 def test_data_and_where_trials_train_are_said_once_and_the_run_folder_keeps_auto(
     write_sweep, tmp_path, monkeypatch
 ):
+    """Slow: processes of their own, each of which starts PyTorch."""
     out, nobody = tmp_path / "run", "{name: mnist, source: 'http://127.0.0.1:9'}"
     glyphs = "{name: glyphs, count: 600, seed: 1, train: 300, validation: 100, test: 100}"
     sweep = write_sweep(

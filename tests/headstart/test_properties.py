@@ -38,10 +38,22 @@ keys = st.sampled_from([column.name for column in columns_of(TrialRow)])
 yaml_signs = st.text(st.sampled_from("ab:-&*!?|>%@`{}[],#'\" \n\t~.0e\\<="), max_size=40)
 
 
-@pytest.mark.parametrize("name", ["trial.json", "archives", "plan.json", "curve.parquet"])
-@settings(max_examples=12, phases=[Phase.generate])  # a seed cannot be made simpler
+OF_A_RUN = ["trial.json", "archives", "plan.json", "curve.parquet"]
+
+
+@pytest.mark.parametrize("name", OF_A_RUN)
+@settings(max_examples=2, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
-def test_a_changed_file_is_taken_or_refused_in_words(name: str, seed: int) -> None:
+def test_a_changed_file_of_a_run_is_taken_or_refused_in_words(name: str, seed: int) -> None:
+    read_changed(name, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_A_RUN)
+@settings(max_examples=12, phases=[Phase.generate])
+@given(seed=st.integers(0, 2**32))
+def test_many_changed_files_of_a_run_are_taken_or_refused_in_words(name: str, seed: int) -> None:
+    """Slow: each change is read with a whole run folder."""
     read_changed(name, seed)
 
 

@@ -163,9 +163,11 @@ def test_trials_that_ended_together_are_progress_too(script: Callable[..., Scrip
     assert (status, job.requeued) == (75, ["requeue 7"]), output
 
 
+@pytest.mark.slow
 def test_a_controller_that_is_busy_for_a_moment_is_asked_again(
     script: Callable[..., Script],
 ) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script()
     process = job.start(FAKE_BUSY="2")
     job.wait_for_trials(1)
@@ -206,9 +208,11 @@ def test_a_node_that_cannot_run_the_sweep_is_left_for_another(
     assert not (job.run / "calls.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_node_that_slurm_refuses_to_leave_out_is_not_said_to_be(
     script: Callable[..., Script],
 ) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script(**BROKEN["no Python"])
     status, output = _finish(job.start(FAKE_KEEPS="1"))
     assert (status, job.requeued) == (2, ["requeue 7"]), output
@@ -240,9 +244,11 @@ def test_a_job_without_requeueing_ends_on_a_broken_node(script: Callable[..., Sc
     assert "this node cannot run the sweep: Python does not start" in output
 
 
+@pytest.mark.slow
 def test_a_start_leaves_the_files_of_other_jobs_alone_and_removes_its_own_earlier_ones(
     script: Callable[..., Script], tmp_path: Path
 ) -> None:
+    """Slow: several processes, one after the other, for one job."""
     for name in ("hs-7-0", "hs-77-0", "hs-6-1"):
         (tmp_path / name).mkdir()
     status, output = _finish(script().start(SLURM_RESTART_COUNT="1", STAND_IN_TICK_S="0.01"))
@@ -263,7 +269,9 @@ def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:
     assert "not requeued: it was cancelled" in output
 
 
+@pytest.mark.slow
 def test_a_job_that_is_forbidden_to_requeue_ends(script: Callable[..., Script]) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script()
     process = job.start(FAKE_REQUEUE="0")
     job.wait_for_trials(1)
@@ -332,16 +340,22 @@ def test_a_job_that_is_cancelled_while_it_prepares_says_nothing_against_its_node
     assert "cannot run the sweep" not in output
 
 
+@pytest.mark.slow
 def test_lines_of_a_site_may_use_variables_that_are_not_set(script: Callable[..., Script]) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script(activate='PATH="$PATH$NOBODY_SET_THIS"')
     status, output = _finish(job.start(STAND_IN_TICK_S="0.01"))
     assert status == 0, output
 
 
+@pytest.mark.slow
 def test_a_controller_that_is_busy_at_the_start_is_asked_again(
     script: Callable[..., Script],
 ) -> None:
-    """Without an answer nobody would know that this is no time limit but a preemption."""
+    """Without an answer nobody would know that this is no time limit but a preemption.
+
+    Slow: several processes, one after the other, for one job.
+    """
     job = script()
     process = job.start(STAND_IN_TICK_S="30", FAKE_END=_in(7200), FAKE_BUSY="2")
     while not (job.run / "calls.txt").exists():
@@ -362,9 +376,11 @@ def test_a_job_is_not_requeued_for_ever(script: Callable[..., Script]) -> None:
     assert "setting max_requeues" in output
 
 
+@pytest.mark.slow
 def test_where_slurm_refuses_to_requeue_the_log_says_what_to_do(
     script: Callable[..., Script],
 ) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script()
     process = job.start(FAKE_REFUSES="1")
     job.wait_for_trials(1)

@@ -99,8 +99,10 @@ with RayProcess(job, "n1") as process:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["round", "signal"])
 def test_nothing_that_was_started_is_left(tmp_path: Path, how: str) -> None:
+    """Slow: Ray's part is played by processes that end after some seconds."""
     (tmp_path / "round").write_text("1\n")
     node = subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path)], cwd=ROOT)
     daemon = tmp_path / "daemon"

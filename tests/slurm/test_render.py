@@ -69,8 +69,12 @@ def test_array_without_stages_has_no_first_job() -> None:
     assert parts_of(_settings(), WORK) == ("ray",)
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_words(tmp_path: Path) -> None:
-    """What bash hands to the sweep is what the user typed, and nothing else is run."""
+    """What bash hands to the sweep is what the user typed, and nothing else is run.
+
+    Slow: each name is given to a shell.
+    """
     run = tmp_path / HOSTILE.replace("\\", "")  # SLURM could not write a log there
     (run / "trials").mkdir(parents=True)
     (run / "slurm").mkdir()

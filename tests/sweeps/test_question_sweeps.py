@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from harness.sweepfile.reader import load_sweep
 from runs import ROOT, run_here
@@ -25,7 +26,9 @@ def rows_of(name: str, out: Path, *assignments: str) -> list[dict]:
     return rows
 
 
+@pytest.mark.slow
 def test_part3_scores_wrong_labels_on_right_ones(tmp_path):
+    """Slow: it runs a whole sweep."""
     rows = rows_of(
         "part3", tmp_path / "run",
         f"data={{name: glyphs, count: 500, test_part: 100, train: 300, validation: 100, {SPOILT}}}",
@@ -42,7 +45,9 @@ def test_part3_scores_wrong_labels_on_right_ones(tmp_path):
     assert arms["scratch_1000"]["n_parameters"] > 1.8 * arms["scratch_500"]["n_parameters"]
 
 
+@pytest.mark.slow
 def test_every_count_of_images_has_enough_steps_and_one_pretraining(tmp_path):
+    """Slow: it runs a whole sweep."""
     rows = rows_of(
         "how_many_images", tmp_path / "run",
         "data={name: glyphs, count: 1300, test_part: 100}", "grid={data.train: [20, 60, 1000]}",

@@ -91,7 +91,9 @@ def test_how_configurations_were_drawn_is_said(searched: Path) -> None:
         assert decided.budget == "4 configurations for 4 then 20 epochs"
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_one_line_and_one_of_another_arm_is_left_alone(searched: Path) -> None:
+    """Slow: a search is run for it."""
     (path,) = (searched / "search").glob("*.json")
     (searched / "search" / "gone.json").write_text(path.read_text().replace("scratch", "gone"))
     assert len(find(load_runs([searched])).decisions) == 1

@@ -140,7 +140,9 @@ FOLDERS: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_report_of_two_sweeps_agrees_with_itself(tmp_path: Path) -> None:
+    """Slow: it writes whole reports and reads all of them again."""
     arms = (BASE, Arm("pretrained", 0.98, 290, diverged=(1,)), Arm("early", 0.975, 200, 0.93))
     folders = [
         write(

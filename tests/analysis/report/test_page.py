@@ -75,7 +75,9 @@ def bottom(locator: Locator) -> float:
     return box["y"] + box["height"]
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 2 * 844)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(1280, 900), pytest.param(390, 2 * 844, marks=pytest.mark.slow)]
+)
 def test_the_first_screen_answers(page: Page, report: Path, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
     page.goto(report.as_uri())
@@ -99,7 +101,9 @@ def test_the_first_screen_answers(page: Page, report: Path, width: int, height: 
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.slow
 def test_a_word_explains_itself_to_pointer_and_keyboard(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(report.as_uri())
     cards = page.get_by_role("list", name="Arms", exact=True)
     word = cards.get_by_role("button", name="Head start").nth(1)
@@ -116,7 +120,9 @@ def test_a_word_explains_itself_to_pointer_and_keyboard(page: Page, report: Path
     expect(box).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_link_opens_what_is_folded(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(report.as_uri())
     trials = page.get_by_role("heading", name="best", exact=True, level=3)
     expect(trials).to_be_hidden()
@@ -128,7 +134,9 @@ def test_a_link_opens_what_is_folded(page: Page, report: Path) -> None:
     expect(page.get_by_role("term").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_folds_and_sees_where_it_is(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(report.as_uri())
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the answer")
@@ -145,7 +153,9 @@ def test_the_keyboard_reaches_folds_and_sees_where_it_is(page: Page, report: Pat
     expect(page.get_by_text("The way there").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_print_opens_every_fold_and_whole_tables(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(report.as_uri())
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -165,9 +175,11 @@ def test_a_folded_page_is_short_and_unfolds_at_once(page: Page, report: Path) ->
     assert page.locator("details:not([open])").count() == 0
 
 
+@pytest.mark.slow
 def test_links_lead_to_files_of_the_run(
     made_run: Path, made_content: Content, tmp_path: Path
 ) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     for out in (made_run / "report", tmp_path / "elsewhere"):
         hrefs = re.findall(r'<a href="([^"#]+trials/[^"]+)"', page_text(made_content, out))
         places = [(out / unquote(href)).resolve() for href in hrefs]
@@ -194,7 +206,9 @@ def test_a_click_on_a_header_sorts_its_table(page: Page, report: Path) -> None:
     assert column(table, "Arm") == ["best", "middle", "worst"]  # words by the alphabet
 
 
+@pytest.mark.slow
 def test_an_arm_is_switched_off_in_every_chart_and_on_again(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(report.as_uri())
     drawn(page)
     chart = page.locator("#chart-learning_curves")
@@ -211,7 +225,9 @@ def test_an_arm_is_switched_off_in_every_chart_and_on_again(page: Page, report: 
     expect(curves).not_to_have_count(0)
 
 
+@pytest.mark.slow
 def test_menus_choose_what_a_chart_shows_and_arms_are_marked(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(report.as_uri())
     drawn(page)
     curves = page.locator("#chart-learning_curves")
@@ -229,7 +245,9 @@ def test_menus_choose_what_a_chart_shows_and_arms_are_marked(page: Page, report:
     assert curves.locator("svg.marks[aria-label], svg.marks [aria-label]").count() > 0
 
 
+@pytest.mark.slow
 def test_charts_follow_light_and_dark_without_a_new_drawing(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.emulate_media(color_scheme="dark")
     page.goto(report.as_uri())
     drawn(page)
@@ -242,7 +260,9 @@ def test_charts_follow_light_and_dark_without_a_new_drawing(page: Page, report: 
     assert (dark, line.evaluate(paint)) == ("rgb(79, 166, 222)", "rgb(0, 114, 178)")
 
 
+@pytest.mark.slow
 def test_a_dark_page_prints_in_light_with_its_legends(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(report.as_uri())
     drawn(page)
     page.get_by_role("button", name="Switch to dark colours").click()

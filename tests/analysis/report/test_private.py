@@ -84,7 +84,9 @@ def test_a_comparison_of_two_runs_has_neither(private_run: Path, made_run: Path)
         assert private not in text
 
 
+@pytest.mark.slow
 def test_arms_of_a_grid_over_files_are_told_apart_without_where_these_lie(tmp_path: Path) -> None:
+    """Slow: it writes reports of several grids."""
     starts = [f"{HOME}/{which}/w.safetensors" for which in ("first", "second")]
     arms = [Arm(f"tuned [initialize={start}]", initialize=start) for start in starts]
     run = write_run(tmp_path / "run", Made(arms=(Arm("scratch"), *arms), seeds=3))

@@ -85,7 +85,9 @@ def sums_of(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_contact_sheets_beside_the_report_are_shown_under_data(tmp_path: Path) -> None:
+    """Slow: it writes whole reports."""
     run = write_run(tmp_path / "run", Made(arms=(Arm("a", 0.9, 300),), seeds=2, images=False))
     content = content_of(run)
     assert "Contact sheets" not in page_text(content)
@@ -121,9 +123,11 @@ def test_every_form_is_written(report: Path) -> None:
     assert {"tables/by_arm.csv", "tables/by_arm.tex"} <= names
 
 
+@pytest.mark.slow
 def test_a_run_that_was_moved_gives_the_same_page(
     made_run: Path, made_content: Content, tmp_path: Path
 ) -> None:
+    """Slow: it writes whole reports."""
     moved = shutil.copytree(made_run, tmp_path / "elsewhere")
     assert page_text(content_of(moved)) == page_text(made_content)
 
@@ -253,7 +257,9 @@ def test_nothing_finished_has_no_answer(run_of) -> None:
     assert "There is no answer" in page_text(content)
 
 
+@pytest.mark.slow
 def test_a_target_nobody_reaches_is_no_number(run_of) -> None:
+    """Slow: it writes whole reports."""
     arms = (Arm("scratch", 0.7), Arm("pretrained", 0.75))
     content = content_of(run_of(Made(arms=arms, targets=(0.9,))))
     assert "steps to 90 %: no trial of either got there in 1,000 steps" in content.top[0].rest
@@ -263,7 +269,9 @@ def test_a_target_nobody_reaches_is_no_number(run_of) -> None:
     assert [c.verdict for c in steps] == ["inconclusive"]
 
 
+@pytest.mark.slow
 def test_many_classes_and_arms(run_of) -> None:
+    """Slow: it writes whole reports."""
     arms = tuple(Arm(f"arm {k}", 0.9 + 0.005 * k, 300 - 12 * k) for k in range(16))
     made = Made(arms=arms, seeds=2, n_classes=62, n_test=124, evaluations=6, images=False)
     content = content_of(run_of(made))
@@ -275,7 +283,9 @@ def test_many_classes_and_arms(run_of) -> None:
     assert any("8 of 16" in text or "arm 15" in text for text in reader.texts)
 
 
+@pytest.mark.slow
 def test_several_sweeps_are_tasks(tmp_path: Path) -> None:
+    """Slow: it writes whole reports."""
     small = write_run(tmp_path / "small", Made(name="small", seeds=5))
     large = write_run(tmp_path / "large", Made(name="large", seeds=5, root=3))
     content = content_of(small, large)
@@ -319,7 +329,9 @@ def test_no_margin_and_no_targets_claim_nothing_of_either(run_of) -> None:
     assert reader.open == []
 
 
+@pytest.mark.slow
 def test_trials_that_ran_side_by_side_are_said_to_share_the_clock(run_of) -> None:
+    """Slow: it writes whole reports."""
     side_by_side = "ran side by side"
     together = Made(name="together", seeds=3, together=True)
     apart = Made(name="apart", seeds=3)

@@ -237,8 +237,12 @@ def test_a_small_file_that_would_take_much_is_one_line(tmp_path, name):
     assert seconds < 10
 
 
+@pytest.mark.slow
 def test_a_tar_file_takes_no_more_memory_than_its_own_size_warrants(tmp_path):
-    """400 MB that are packed to 3 MB, which is within the limit: they are kept packed."""
+    """400 MB that are packed to 3 MB, which is within the limit: they are kept packed.
+
+    Slow: processes with little memory read large files.
+    """
     path = tmp_path / "honest.tgz"
     packed = gzip.compress(os.urandom(12_000) + bytes((2 << 20) - 12_000))
     with open(path, "wb") as file:

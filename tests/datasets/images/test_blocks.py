@@ -77,7 +77,9 @@ def test_a_killed_command_s_blocks_are_kept_but_for_damaged_ones(photos):
     assert not [*photos.glob("c/decoded/.*.partial")]
 
 
+@pytest.mark.slow
 def test_two_commands_decode_once_and_the_second_takes_over_when_the_first_dies(photos):
+    """Slow: several commands in processes of their own."""
     with start(photos, 0.3) as first:
         wait_for_blocks(photos, 1)
         with start(photos) as second:

@@ -137,8 +137,12 @@ def test_idx_files_that_are_no_images(tmp_path, images, labels, message):
     assert message in load("idx", folder)
 
 
+@pytest.mark.slow
 def test_every_truncation_is_refused(tmp_path):
-    """At each length: an idx file, an npz file, a PNG and a JPEG in a folder."""
+    """At each length: an idx file, an npz file, a PNG and a JPEG in a folder.
+
+    Slow: every length of several files is tried.
+    """
     content = io.BytesIO()
     np.savez(content, images=IMAGES, labels=np.array([0, 1, 0, 1]))
     whole = {"npz": (content.getvalue(), 41), "idx": (IDX_IMAGES, 7), "folder": (PNG, 3)}

@@ -34,7 +34,9 @@ def load(data_dir: Path, tmp_path: Path, photos: object, **request: object):
     return load_dataset("sheets", data_dir=data_dir, cache_dir=tmp_path, photos=photos, **request)
 
 
+@pytest.mark.slow
 def test_all_digits_of_all_photos_pooled_by_class(data_dir: Path, tmp_path: Path) -> None:
+    """Slow: it reads several photographs."""
     photos = {"mine/rows.jpg": "358", "mine/all_*.jpg": "name"}
     dataset = load(data_dir, tmp_path, photos)
     assert dataset.class_names == ("3", "5", "8")
@@ -50,7 +52,9 @@ def test_all_digits_of_all_photos_pooled_by_class(data_dir: Path, tmp_path: Path
     assert ink.images.shape[1:] == (3, 20, 20)
 
 
+@pytest.mark.slow
 def test_a_file_that_a_pattern_all_but_means_is_named(data_dir: Path, tmp_path: Path) -> None:
+    """Slow: it reads several photographs."""
     photo = (data_dir / "mine" / "all_3.jpg").read_bytes()
     (tmp_path / "my").mkdir()
     for name in ("a_3.jpg", ".b_7.jpg", "c_8.JPG", "._a_3.jpg", "a_3.txt", ".notes"):
@@ -75,10 +79,14 @@ def test_a_page_of_a_scan_is_named_with_what_its_rows_hold(tmp_path: Path) -> No
         locate_dataset("sheets", tmp_path, {"photos": {"other.pdf#3": "35"}})
 
 
+@pytest.mark.slow
 def test_corrections_change_the_digits_and_so_the_fingerprint(
     data_dir: Path, tmp_path: Path
 ) -> None:
-    """The left half of the page is dropped: by a file named from the data folder."""
+    """The left half of the page is dropped: by a file named from the data folder.
+
+    Slow: it reads several photographs.
+    """
     photos = {"mine/rows.jpg": "358"}
     page = (data_dir / "mine" / "rows.jpg").read_bytes()
     height, width = cv2.imdecode(np.frombuffer(page, np.uint8), cv2.IMREAD_COLOR).shape[:2]
@@ -156,9 +164,11 @@ def test_what_does_not_fit_is_said(
     assert caught.type is error
 
 
+@pytest.mark.slow
 def test_all_photographs_that_do_not_fit_are_named_each_on_a_line(
     data_dir: Path, tmp_path: Path
 ) -> None:
+    """Slow: it reads several photographs."""
     photos = {"mine/rows.jpg": "35", "mine/all_3.jpg": "333"}
     with pytest.raises(DataError) as caught:
         load(data_dir, tmp_path, photos)

@@ -81,9 +81,11 @@ def test_classes_of_letters_and_signs_get_folders_of_their_own(
     assert json.loads((out / "sheet.json").read_text())["photos"][0]["labels"][0][0] == "α"
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_and_another_does_not(
     photos: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    """Slow: it reads photographs more than once."""
     sets = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(photos[1], "--label", 3, "--counts", "3/1/1", "--seed", seed, "--out", tmp_path / name)
@@ -92,9 +94,11 @@ def test_the_same_seed_draws_the_same_and_another_does_not(
     assert set(sets[0]) != set(sets[2])
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_leave_only_the_contact_sheet(
     photos: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    """Slow: it reads photographs more than once."""
     out = tmp_path / "out"
     with pytest.raises(DataError, match="3 rows found where there should be 4 rows") as err:
         run(photos[0], "--labels", 3581, "--counts", "1/1/1", "--out", out)
@@ -145,9 +149,11 @@ def test_a_folder_of_ones_own_is_never_replaced(photos: tuple[Path, Path], tmp_p
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_what_a_killed_command_moved_aside_goes_once_the_folder_is_there_again(
     photos: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Slow: it reads photographs more than once."""
     out = tmp_path / "out"
     own = temporary_beside(out)
     aside = own.with_name(own.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-"))
@@ -166,9 +172,11 @@ def test_what_a_killed_command_moved_aside_goes_once_the_folder_is_there_again(
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.slow
 def test_corrections_are_applied_recorded_and_kept_where_they_lie(
     photos: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Slow: it reads photographs more than once."""
     out = tmp_path / "out"
     command = (photos[1], "--label", 3, "--counts", "1/1/1", "--out", out)
     run(*command)
@@ -201,9 +209,11 @@ def test_the_same_photo_twice_is_refused(photos: tuple[Path, Path], tmp_path: Pa
         run(photos[1], copy, "--label", 3, "--out", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_photos_of_one_name_get_names_of_their_own(
     photos: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    """Slow: it reads photographs more than once."""
     other = write_sheet(tmp_path / "only_3.jpg", "33", 23)
     run(photos[1], other, "--label", 3, "--counts", "2/1/1", "--out", tmp_path / "out")
     names = files_of(tmp_path / "out")

@@ -125,7 +125,9 @@ def test_the_ensemble_is_the_mean_of_the_probabilities(finished, pages):
     assert summary["case_merged"]["estimate"] >= summary["over_seeds"]["estimate"]
 
 
+@pytest.mark.slow
 def test_a_zip_and_flat_files_with_a_table_give_the_same_answers(finished, pages, tmp_path):
+    """Slow: it evaluates many networks."""
     run, *_ = finished
     evaluate.main([str(run), "--on", str(pages), "--out", str(tmp_path / "a")])
     with zipfile.ZipFile(tmp_path / "later.zip", "w") as archive:
@@ -372,7 +374,9 @@ def refitted(tmp_path_factory):
     return path / "run"
 
 
+@pytest.mark.slow
 def test_the_refitted_networks_are_scored_on_sets_met_later(refitted, capsys):
+    """Slow: it evaluates many networks."""
     on = ["--on", "{name: glyphs, classes: all, count: 620, seed: 2}", "--part", "all"]
     evaluate.main([str(refitted), *on, "--ensemble"])
     said = capsys.readouterr().out
@@ -386,7 +390,9 @@ def test_the_refitted_networks_are_scored_on_sets_met_later(refitted, capsys):
     assert "networks: those of the trials, trained on 868 images" in said
 
 
+@pytest.mark.slow
 def test_no_refitted_network_is_tested_on_what_it_was_trained_on(refitted, tmp_path, capsys):
+    """Slow: it evaluates many networks."""
     evaluate.main([str(refitted), "--on", "own"])
     assert "not the refitted ones\n" in capsys.readouterr().out
     with pytest.raises(InputError, match="--on own: the refitted networks were trained on these"):

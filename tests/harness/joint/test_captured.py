@@ -156,8 +156,12 @@ CAPTURED = """
 """
 
 
+@pytest.mark.slow
 def test_steps_of_several_trainers_are_captured_on_a_card(card):
-    """On a stand-in: that capturing is legal, and what is left to launch."""
+    """On a stand-in: that capturing is legal, and what is left to launch.
+
+    Slow: a process of its own on the stand-in for a card.
+    """
     assert card.run(CAPTURED, memory_gb=8).stdout == "all captured\n"
 
 

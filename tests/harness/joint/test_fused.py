@@ -194,8 +194,12 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, text):
         np.testing.assert_allclose(curves[0]["train_loss"], curves[1]["train_loss"], rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context, tmp_path):
-    """The others end where they end alone; nothing of the one that is lost reaches them."""
+    """The others end where they end alone; nothing of the one that is lost reaches them.
+
+    Slow: trials are trained by themselves and as packs.
+    """
     stopping = "epochs: 9, evaluate_every: {steps: 2}, early_stopping: {patience: 2}"
     trials = unit("all", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping), text=LENET)
     with RunFolder(tmp_path / "pack") as folder:

@@ -147,7 +147,9 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, arm, t
         assert weights[0].keys() == weights[1].keys()
 
 
+@pytest.mark.slow
 def test_a_seed_that_stops_early_or_diverges_leaves_the_rest_going(unit, context, tmp_path):
+    """Slow: trials are trained by themselves and as packs."""
     stopping = "epochs: 30, early_stopping: {patience: 1, minimum_change: 0.02}"
     trials = unit("two", ("rate: 1.0e-3", "rate: 1.0e-2"), ("epochs: 2", stopping))
     with RunFolder(tmp_path / "solo") as folder:

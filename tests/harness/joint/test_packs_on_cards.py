@@ -164,7 +164,11 @@ MEASURED = """
 """
 
 
+@pytest.mark.slow
 def test_measuring_keeps_to_the_share_and_gives_it_back(card, write_sweep):
-    """A step of 64 seeds with 256 images each needs more than there is, 0.3 GB."""
+    """A step of 64 seeds with 256 images each needs more than there is, 0.3 GB.
+
+    Slow: a process of its own on the stand-in for a card.
+    """
     done = card.run(MEASURED, str(write_sweep(text=SWEEP)), memory_gb=1.8)
     assert int(done.stdout) >= 1

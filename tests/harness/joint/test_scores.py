@@ -129,7 +129,9 @@ def test_parts_of_several_lengths_are_scored_apart(trained):
         assert close(result, trainer.evaluate(part, 10))
 
 
+@pytest.mark.slow
 def test_where_memory_is_too_small_batches_are_halved_to_the_same_scores(trained):
+    """Slow: a process of its own on the stand-in for a card."""
     trainers, parts = trained("all")
     sizes = []
 

@@ -89,7 +89,9 @@ def test_a_head_that_holds_most_weights_is_a_line_for_arms_that_start_from_some(
     assert line.startswith("all, last: the head holds 3% of the network's weights")
 
 
+@pytest.mark.slow
 def test_blocks_that_are_computed_again_take_less_memory_in_a_step(tmp_path):
+    """Slow: it measures the memory of steps in processes."""
     steps = []
     for flag in ("false", "true"):
         text = SWEEP.replace("{name: midas_cnn, width: 8, dense: 100}", "{name: resnet18}")

@@ -518,7 +518,9 @@ def n_ended(out: Path) -> int:
     return len(list(out.glob("trials/*/trial.json")))
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp_path):
+    """Slow: a search is run several times."""
     out = tmp_path / "stopped"
     with sigterm_when(lambda: n_ended(out) >= 3):
         assert run_here(sweep_file, out).returncode == 75
@@ -745,7 +747,9 @@ def drawn_in(out: Path) -> list[dict]:
     return [e["values"] for e in sorted(rung["ranking"], key=lambda entry: entry["sample"])]
 
 
+@pytest.mark.slow
 def test_tpe_trains_in_rounds_and_a_stopped_search_proposes_the_same(plan_of, catalogue, tmp_path):
+    """Slow: a search is run several times."""
     plan = plan_of(*TPE)
     whole = Trials(tmp_path / "whole", near_a_thousandth)
     decided = whole.search(plan, catalogue)

@@ -223,7 +223,9 @@ def test_an_archive_opens_with_any_zip_reader(plan, tmp_path):
         }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_shards_give_the_bits_of_a_whole_run_in_fewer_files(write_sweep, tmp_path):
+    """Slow: a sweep is run whole and in shards."""
     sweep = write_sweep(("epochs: 3", "epochs: 1"), ("{epochs: 2, ", "{epochs: 1, "))
     whole = run_here(sweep, tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr

@@ -235,7 +235,9 @@ def test_a_damaged_archive_is_named_in_one_line(packed, command, damage):
     assert "\n" not in str(err)
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_of_an_archive_is_noticed_or_changes_nothing(packed):
+    """Slow: an archive is read whole for each bit that is flipped."""
     run = packed / "run"
     (path,) = (run / "packs").glob("*.zip")
     content, before = path.read_bytes(), everything(run)
@@ -262,8 +264,12 @@ def everything(run: Path) -> list[object]:
     return [ids, sorted(archives.rows(ids), key=lambda row: row[0]), files]
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_version_before_digests_is_read_with_one_note(place, capsys):
-    """Its content is what it was, and the same command goes on in it."""
+    """Its content is what it was, and the same command goes on in it.
+
+    Slow: every command reads an old folder.
+    """
     run = place / "run"
     before = find(load_runs([run])).arms
     without_digests(run)

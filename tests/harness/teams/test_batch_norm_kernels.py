@@ -241,8 +241,12 @@ ON_CARDS = """
 """
 
 
+@pytest.mark.slow
 def test_no_layer_lets_the_host_wait_nor_launches_more_than_its_share(card):
-    """Twelve, of which two are the messages of ranks that are played."""
+    """Twelve, of which two are the messages of ranks that are played.
+
+    Slow: a process of its own on the stand-in for a card.
+    """
     lines = [json.loads(line) for line in card.run(ON_CARDS, memory_gb=6).stdout.splitlines()]
     assert [name for name, *_ in lines][-2:] == ["midas_cnn", "resnet18"]
     assert len(lines) == 2 * 9 + 2

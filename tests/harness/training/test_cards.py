@@ -175,8 +175,12 @@ ASKED = """
 """
 
 
+@pytest.mark.slow
 def test_another_process_asks_pytorch_and_the_command_does_not_load_it(card, tmp_path):
-    """On the stand-in for cards, with PyTorch's own answers."""
+    """On the stand-in for cards, with PyTorch's own answers.
+
+    Slow: several processes start PyTorch.
+    """
     program = tmp_path / "asked.py"  # a file: what a process spawns imports it
     program.write_text(textwrap.dedent(ASKED))
     done = card.run([sys.executable, str(program)], gpus=4)

@@ -79,7 +79,9 @@ ON_A_CARD = """
 """
 
 
+@pytest.mark.slow
 def test_trials_on_a_card_run_with_what_it_refuses(card, tmp_path):
+    """Slow: a process on the stand-in for a card trains several networks."""
     code = ON_A_CARD.replace("FOLDER", repr(str(tmp_path)))
     assert card.run(code, memory_gb=4).stdout.strip() == "all of it"
 

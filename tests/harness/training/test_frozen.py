@@ -135,9 +135,11 @@ def test_frozen_parameters_and_buffers_do_not_move(run, tmp_path):
     assert not torch.equal(before["head.weight"], after["head.weight"])
 
 
+@pytest.mark.slow
 def test_the_same_bits_each_time_from_memory_file_or_anew_and_after_stops(
     run, tmp_path, write_sweep, context
 ):
+    """Slow: the same trials are run six times."""
     run("first", "two")
     run("from_memory", "two")
     other = TrialContext(context.catalogue, features=FeatureStore(tmp_path / "features", 1.0))

@@ -456,9 +456,13 @@ ON_A_CARD = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pinned_torch")
 def test_each_kind_of_step_is_captured_on_a_card_and_nothing_is_waited_for(card):
-    """On a stand-in: that capturing is legal, what is launched and copied, that all is freed."""
+    """On a stand-in: that capturing is legal, what is launched and copied, that all is freed.
+
+    Slow: a process of its own on the stand-in for a card, or sweeps that are run whole.
+    """
     assert card.run(ON_A_CARD, memory_gb=8).stdout == "all captured\n"
 
 
@@ -481,7 +485,9 @@ REFUSED_ON_A_CARD = """
 """
 
 
+@pytest.mark.slow
 def test_after_a_capture_that_failed_the_trial_and_the_next_one_go_on(card):
+    """Slow: a process of its own on the stand-in for a card, or sweeps that are run whole."""
     begin = ON_A_CARD.partition("    # what, launches")[0]
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(begin + REFUSED_ON_A_CARD)],
@@ -549,7 +555,9 @@ SWEEP_ON_A_CARD = """
 """
 
 
+@pytest.mark.slow
 def test_the_setting_reaches_the_trials_of_a_sweep_and_changes_no_id(card, write_sweep, tmp_path):
+    """Slow: a process of its own on the stand-in for a card, or sweeps that are run whole."""
     path = write_sweep(("arms:", "resources: {gpus: 1, pack: 1}\narms:"), ("seeds: 2", "seeds: 1"))
     done = card.run(SWEEP_ON_A_CARD, str(tmp_path), memory_gb=8)
     ids = make_plan(load_sweep(path), DataCatalogue()).by_id

@@ -110,7 +110,9 @@ print(json.dumps([events[-1].row.status, sorted(sys.modules)]))
 """
 
 
+@pytest.mark.slow
 def test_a_trial_imports_no_compiler_and_no_distributed_tensors(write_sweep, tmp_path):
+    """Slow: a process of its own imports PyTorch and trains."""
     sweep = write_sweep(("epochs: 3", "epochs: 3, schedule: {name: cosine}"))
     command = [sys.executable, "-c", TRIAL, str(sweep), str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

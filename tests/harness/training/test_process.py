@@ -103,6 +103,8 @@ ON_A_CARD = """
 """
 
 
+@pytest.mark.slow
 def test_a_step_on_a_card(card):
+    """Slow: a process of its own on the stand-in for a card."""
     done = card.run(ON_A_CARD, memory_gb=8)
     assert done.stdout.strip() == "all of it"

@@ -74,8 +74,10 @@ STEPS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pinned_torch")
 def test_a_step_keeps_to_its_budget(card):
+    """Slow: a process on the stand-in for a card makes steps of many kinds."""
     done = card.run(STEPS)
     measured = dict(json.loads(line) for line in done.stdout.splitlines())
     assert list(measured) == list(BUDGETS)

@@ -33,6 +33,7 @@ WALKED = {  # name → first group
     "vgg11_bn": "features.0",
     "vit_b_16": "conv_proj",
 }
+LARGE = ("vgg11_bn", "vit_b_16")  # seconds each, so with the slow tests
 SIZE = {"inception_v3": 80, "alexnet": 64, "vit_b_16": 32}
 
 
@@ -52,7 +53,13 @@ def images(n: int, channels: int, size: int) -> torch.Tensor:
     return torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(("name", "stem"), WALKED.items())
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        pytest.param(name, stem, marks=[pytest.mark.slow] * (name in LARGE))
+        for name, stem in WALKED.items()
+    ],
+)
 def test_every_network_walks_freezes_and_cuts(name: str, stem: str) -> None:
     """One test for one network, as building the larger ones takes seconds."""
     size = SIZE.get(name, 32)

@@ -47,7 +47,9 @@ def make_large(n_arms: int, n_seeds: int, n_evaluations: int) -> tuple[pd.DataFr
     return curves.sample(frac=1, random_state=0), trials
 
 
-@pytest.mark.parametrize(("n_arms", "n_seeds"), [(40, 250), (333, 30)])
+@pytest.mark.parametrize(
+    ("n_arms", "n_seeds"), [(40, 250), pytest.param(333, 30, marks=pytest.mark.slow)]
+)
 def test_ten_thousand_trials_take_seconds(n_arms: int, n_seeds: int) -> None:
     """A loop over trials would take minutes; the limit leaves room for a busy machine."""
     curves, trials = make_large(n_arms, n_seeds, 100)

@@ -46,7 +46,9 @@ def squeezed(text: str) -> str:
     return "".join(text.split()).replace("-", "").replace("\u00ad", "")
 
 
+@pytest.mark.slow
 def test_what_an_audit_says_of_labels_is_in_the_pdf_without_figures_too(run_of) -> None:
+    """Slow: it draws a whole PDF."""
     content = content_of(run_of(Made(seeds=2)))
     said = replace(content, labels=("Labels of “digits”: none is wrong.",))
     sections = list(_sections(said, lay_out(said, Links()), pictures_of(said)))

@@ -82,9 +82,11 @@ def applied(path: Path, reading: Reading = READING, photo: Photo = DRAWN) -> Rea
     return corrected(reading, photo, read_corrections(path, [photo])[photo.digest])
 
 
+@pytest.mark.slow
 def test_dropped_merged_and_relabelled_boxes_are_what_the_next_call_cuts(
     opened: Open, tmp_path: Path
 ) -> None:
+    """Slow: a browser, and sheets that are read twice."""
     page = opened()
     assert text_of(page) == HEAD + "{}\n"
     box(page, 4)

@@ -102,7 +102,9 @@ def test_a_turned_sheet_is_read_as_if_upright(quarters: int) -> None:
     assert sum(reading.counts) == len(scene.digits)
 
 
+@pytest.mark.slow
 def test_labels_spelled_out() -> None:
+    """Slow: it reads several whole sheets."""
     rng = np.random.default_rng(11)
     scene = make_scene(rng, drawn_digit, "35", replace(EASY, slant=0))
     by_rows = read_sheet(scene.photo, by_row("35", ""))
@@ -134,7 +136,9 @@ def test_rows_that_do_not_fit_are_told_and_not_guessed() -> None:
     assert len(reading.counts) == 10
 
 
+@pytest.mark.slow
 def test_labels_in_another_order_than_the_sheet_are_refused() -> None:
+    """Slow: it reads several whole sheets."""
     scene = make_scene(np.random.default_rng(5), drawn_digit, "1234567890", EASY)
     assert read_sheet(scene.photo, by_row("4567890123", "")).labels is None
 
@@ -153,8 +157,12 @@ def test_thin_strokes_become_as_thick_as_mnists_and_thick_ones_stay() -> None:
     assert thickened(thick) is thick
 
 
+@pytest.mark.slow
 def test_hard_sheets_of_drawn_digits() -> None:
-    """Four sheets of the hard kind; the large set is in the slow test below."""
+    """Four sheets of the hard kind; the large set is in the slow test below.
+
+    Slow: it reads several whole sheets.
+    """
     hard = scenes(range(300, 304), [drawn_digit], Hardness())
     assert share_right(hard) >= 0.98
 
