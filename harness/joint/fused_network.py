@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from headstart.errors import ModelError
-from models.dropout import SeededDropout, draw_kept_of_each
+from models.dropout import SeededDropout, factors_of_each
 from models.split import Tracer
 
 _ELEMENTWISE = (
@@ -298,5 +298,4 @@ class FusedNetwork:
         values = x.apart(self.n)
         if layers[0].p == 1:
             return _Value(torch.zeros_like(values), False)
-        kept, share = draw_kept_of_each(layers, values[0])
-        return _Value(values * kept.to(values.dtype).div_(share), False)
+        return _Value(values * factors_of_each(layers, values[0]), False)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from harness.joint.fused_network import batched_linear
-from models.dropout import SeededDropout, draw_kept_of_each
+from models.dropout import SeededDropout, factors_of_each
 
 # Layers without parameters that treat each image by itself: seeds and batch can be one dimension.
 _IMAGE_WISE_MODULES = (
@@ -107,8 +107,7 @@ class StackedTail:
         if not layers[0].training or layers[0].p == 0:  # the first one's mode counts
             return x
         if x.is_cuda and layers[0].p < 1:  # a seed by itself would be several launches
-            kept, share = draw_kept_of_each(layers, x[0])
-            return x * kept.to(x.dtype).div_(share)
+            return x * factors_of_each(layers, x[0])
         if x.requires_grad:
             return torch.stack([layer(seed) for layer, seed in zip(layers, x, strict=True)])
         for layer, seed in zip(layers, x, strict=True):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from datasets.locations import cache_folder
 from harness.sweepfile.settings import Save, Settled
+from harness.training.machine import keep_freed_memory
 from harness.trials.catalogue import DataCatalogue
 from headstart.files import storage_errors
 
@@ -160,6 +161,8 @@ class ProcessContext:
             from harness.training.memory import keep_to_share  # torch: only where trials run
 
             keep_to_share(self.settings.gpu_share)
+        else:
+            keep_freed_memory()
         return TrialContext(
             catalogue=DataCatalogue(self.settings.data_dir, allow_download=False),
             device=self.settings.device,

@@ -4,7 +4,7 @@ In: sizes of images, a worker's share of a card, errors. Out: how many images a 
 once, and one line for a trial that does not fit. It stands alone so that everything that takes
 memory beside a step (evaluation, features, packs, saved models) follows the same rules.
 
-On a CPU nothing of this applies: there the batches of evaluations decide bits, so they stay.
+On a CPU the batches of evaluations decide bits, so they stay, and no memory is shared out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from typing import TypeVar
 import torch
 
 from harness.sweepfile.settings import Train
-from harness.training.machine import CONTEXT_BYTES, EVALUATION_BATCH, MOST_PIXELS
+from harness.training.machine import (
+    CONTEXT_BYTES,
+    EVALUATION_BATCH,
+    MOST_PIXELS,
+    give_freed_memory_back,
+)
 from headstart.errors import InputError
 
 LEAST_BYTES = 100_000_000  # that a worker needs beside its context for the smallest networks
@@ -76,14 +81,17 @@ def halved_until_it_fits(compute: Callable[[int], T], size: int) -> tuple[T, int
 
 
 def clean_up(device: str) -> None:
-    """Free what ended trials hold by references in a circle, as graphs of modules do.
+    """Give back what ended trials held.
 
-    Python looks at what came since the last time alone: at all that PyTorch has imported it would
-    look for half a second.
+    On a GPU references in a circle hold it, as those of graphs of modules. Python looks at what
+    came since the last time alone: at all that PyTorch has imported it would look for half a
+    second.
     """
     if device == "cuda":
         gc.collect()
         gc.freeze()
+    else:
+        give_freed_memory_back()
 
 
 def give_back() -> None:

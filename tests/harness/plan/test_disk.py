@@ -113,3 +113,15 @@ def test_blocks_that_are_computed_again_take_less_memory_in_a_step(tmp_path):
 )  # fmt: skip
 def test_bytes_in_words(n, text):
     assert disk.shown_bytes(n) == text
+
+
+def test_dropout_does_not_hide_what_a_step_takes(tmp_path: Path):
+    found = []
+    for share in (0, 0.5):
+        plan = planned(
+            tmp_path, f"model={{name: midas_cnn, width: 8, dense: 100, dropout: {share}}}"
+        )
+        found.append(disk._measured(plan.trials[0]))
+    assert found[0].activations > 0
+    assert found[1].activations > found[0].activations, "what dropout keeps"
+    assert found[1].widest == found[0].widest

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +50,43 @@ def test_what_is_not_known_refuses_nothing():
     assert fits(10**15, None)
     assert fits(10, 10)
     assert not fits(11, 10)
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from harness.training.machine import give_freed_memory_back, keep_freed_memory
+
+def pages_now():
+    return int(open("/proc/self/statm").read().split()[1])
+
+def faults(n):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(n):
+        np.ones(8_000_000)  # 64 MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+faults(1)
+held = pages_now()
+n_faults = faults(5)
+give_freed_memory_back()
+print(n_faults, held - pages_now())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its faults")
+def test_freed_memory_is_kept_until_it_is_given_back():
+    def look(way: str, **variables: str) -> list[int]:
+        argv = [sys.executable, "-c", FAULTS, way]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True,
+                              env={**os.environ, **variables})  # fmt: skip
+        return [int(word) for word in done.stdout.split()]
+
+    (asked, nothing), (kept, given) = look("system"), look("kept")
+    block = 64_000_000 // os.sysconf("SC_PAGE_SIZE")
+    assert asked > 4 * block
+    assert kept < block
+    assert given > block / 2 > nothing
+    assert look("kept", MALLOC_MMAP_THRESHOLD_="131072")[0] > 4 * block, "the user's own setting"
