@@ -17,7 +17,8 @@ from datasets.catalog import (
     options_model,
 )
 from datasets.files.remote import address_of
-from datasets.locations import cache_folder, data_folder, expanded, user_path
+from datasets.locations import data_folder, user_path
+from headstart.caches import cache_folder, expanded
 from headstart.cli import run_command, to_path
 from headstart.errors import DataError, DataNotFoundError, InputError
 from headstart.yaml12 import Node, parse_yaml

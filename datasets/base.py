@@ -171,24 +171,30 @@ class Dataset:
 
 
 class Measured(NamedTuple):
-    """Images, uint8 (n, C, H, W); a 16-byte digest of each, and the CRC-32 of each file row."""
+    """Images, uint8 (n, C, H, W); a 16-byte digest of each, and the CRC-32 of each file row.
+
+    `looks`: what a search for near-duplicates needs of them (`near_duplicates.Looks`); None: nobody
+    has looked.
+    """
 
     images: np.ndarray
     digests: list[bytes]
     crcs: list[int]
+    looks: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class ImageFile(Protocol):
     """Where a set's images go block by block, so that memory need not hold all of them.
 
     `images` is the file as a read-only map once it is whole, `digests` are those of its rows; where
-    there is no room, `is_kept` is False and the images stay in their files.
-    `datasets.cache.pages` has what each function does.
+    there is no room, `is_kept` is False and the images stay in their files. `wants_looks`: whether
+    blocks are to have their `looks`. `datasets.cache.pages` has what each function does.
     """
 
     images: np.ndarray | None
     digests: list[bytes]
     is_kept: bool
+    wants_looks: bool
 
     def begin(
         self, n: int, row: tuple[int, int, int], can_stay: bool = False

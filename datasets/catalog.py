@@ -38,8 +38,9 @@ from datasets.files.peek import (
 )
 from datasets.files.remote import address_of, fetched
 from datasets.files.trees import is_archive
-from datasets.locations import cache_folder, data_folder
+from datasets.locations import data_folder
 from datasets.own import OwnOptions, OwnSet
+from headstart.caches import cache_folder
 from headstart.errors import DataError, did_you_mean
 from headstart.own_code import is_reference, shown
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.catalog import dataset_for_path, dataset_names
-from datasets.locations import expanded
+from headstart.caches import expanded
 from headstart.errors import DataError, did_you_mean
 from headstart.own_code import absolute, is_reference
 from headstart.yaml12 import parse_scalar_or_flow

@@ -11,35 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from datasets.base import Request
-from headstart.errors import DataError, DataNotFoundError, InputError
+from headstart.caches import expanded
+from headstart.errors import DataError, DataNotFoundError
 
 
 def data_folder(given: Path | str | None = None) -> Path:
     """Where to look for files: `given`, else HEADSTART_DATA, else `data` in the working folder."""
     return expanded(given or os.environ.get("HEADSTART_DATA") or "data")
-
-
-def cache_folder(given: Path | str | None = None) -> Path:
-    """Where decoded arrays go: `given`, else HEADSTART_CACHE, else the user's cache folder.
-
-    Raises:
-        InputError: nobody says where, and the user has no home.
-    """
-    named = given or os.environ.get("HEADSTART_CACHE")
-    if named:
-        return expanded(named)
-    user_cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if user_cache.startswith("~"):
-        raise InputError(
-            "there is no home folder to keep decoded data in; set HEADSTART_CACHE to a folder that "
-            "can be written"
-        )
-    return Path(user_cache) / "headstart"
-
-
-def expanded(path: Path | str) -> Path:
-    """`path` with `~` and `~user` in full; as it is where there is no such user."""
-    return Path(os.path.expanduser(path))
 
 
 def downloads_folder(request: Request) -> Path:

@@ -46,9 +46,8 @@ _MOST_PAIRS = 700_000_000  # of images that are compared: some five seconds of o
 _MOST_OF_ONE = 10  # pairs of an image that are kept
 _PIECE = 4096  # pictures that are computed at once
 _SUMMED = 1 << 16  # vectors whose products are summed at once
-_BLOCK = 512  # images that are compared with all others at once, or fewer:
-_MOST_THREADS = 8
-_MOST_COSINES = _BLOCK << 16  # of them in memory
+_BLOCK = 512  # images that a core compares with
+_OTHERS = 1024  # others at once: their cosines fit into its own cache
 
 
 class Looks(NamedTuple):
@@ -61,6 +60,11 @@ class Looks(NamedTuple):
 def looks_at(images: np.ndarray) -> Looks:
     """Of uint8 (n, C, H, W); what images look like alone does not depend on the others."""
     return _spectra(_small(images))
+
+
+def looks_at_pictures(pictures: Iterable[np.ndarray]) -> Looks:
+    """The same of uint8 (H, W, C) each, as decoders make them."""
+    return _spectra(np.stack([_shrunk(_gray(picture)) for picture in pictures]))
 
 
 def near_pairs(
@@ -138,11 +142,25 @@ def _small(images: Iterable[np.ndarray]) -> np.ndarray:
 
     small = []
     for image in images:
-        rows = image[0]
-        if len(image) == 3 and image.strides[0] != 0:
-            rows = cv2.cvtColor(cv2.merge(list(image)), cv2.COLOR_RGB2GRAY)
-        small.append(cv2.resize(rows, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+        has_colour = len(image) == 3 and image.strides[0] != 0
+        small.append(_shrunk(_gray(cv2.merge(list(image))) if has_colour else image[0]))
     return np.stack(small)
+
+
+def _gray(picture: np.ndarray) -> np.ndarray:
+    """uint8 (H, W), of (H, W, C)."""
+    import cv2
+
+    if picture.shape[2] == 1:
+        return picture[..., 0]
+    return cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+
+
+def _shrunk(rows: np.ndarray) -> np.ndarray:
+    """uint8 (32, 32), of (H, W)."""
+    import cv2
+
+    return cv2.resize(rows, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
 
 
 def _small_of(images: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -201,25 +219,22 @@ def _candidates(
     `own` is of the images `tested`. Each core compares a block of images: a matrix product, then a
     search in it.
     """
-    n_threads = min(n_cores(), _MOST_THREADS)
-    block = max(1, min(_BLOCK, _MOST_COSINES // len(other)) // n_threads)
 
     def of_block(start: int) -> tuple[np.ndarray, np.ndarray]:
-        stop = start + block
+        stop = start + _BLOCK
         return _nearest(own[start:stop], other, tested[start:stop], first_copy)
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        yield from pool.map(of_block, range(0, len(tested), block))
+    with ThreadPoolExecutor(n_cores()) as pool:
+        yield from pool.map(of_block, range(0, len(tested), _BLOCK))
 
 
 def _nearest(
     own: np.ndarray, other: np.ndarray, at: np.ndarray, first_copy: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """As `_candidates`, of the images `at`."""
-    near = own @ other.T
-    flat = np.flatnonzero(near >= _CANDIDATE)
-    rows, columns = np.divmod(flat, len(other))
-    cosines = near.ravel()[flat]
+    pieces = [_near(own, other[first : first + _OTHERS], first)
+              for first in range(0, len(other), _OTHERS)]  # fmt: skip
+    rows, columns, cosines = map(np.concatenate, zip(*pieces, strict=True))
     is_other = first_copy[at[rows]] != first_copy[columns]
     rows, columns, cosines = rows[is_other], columns[is_other], cosines[is_other]
     order = np.lexsort((-cosines, rows))
@@ -233,6 +248,17 @@ def _nearest(
     is_nearer = 1 - cosines <= _NEARER * (1 - level[rows])
     kept = (is_nearer | (cosines >= _SAME)) & (rank < _MOST_OF_ONE)
     return np.stack([at[rows[kept]], columns[kept]], axis=1), is_nearer[kept]
+
+
+def _near(
+    own: np.ndarray, other: np.ndarray, first: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of `own`, rows of `other` counted from `first`, and cosines, where these are high."""
+    near = own @ other.T
+    some = np.flatnonzero(near.max(axis=1) >= _CANDIDATE)  # few, and the rest is seen at once
+    rows, columns = np.nonzero(near[some] >= _CANDIDATE)
+    rows = some[rows]
+    return rows, first + columns, near[rows, columns]
 
 
 def _pixels_agree(some: np.ndarray, others: np.ndarray, is_nearer: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """ImageNet weights for torchvision's networks: from the data folder, else a cache, else fetched.
 
 In: a network's name and the folders to look in. Out: a file's path, then its tensors under the
-network's own keys.
+network's own keys. Where a file lies is found without torch, wherever it is known before.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor, hub
+from typing import TYPE_CHECKING, Any
 
 from headstart.cli import say_once
 from headstart.digests import digest_of_file
 from headstart.errors import ModelError, WeightsNotFoundError
 from models.catalog import TorchvisionNetwork, find_network
-from models.fitting import AUXILIARY, OLD_DENSENET
 from models.sources.options import is_source
 from models.sources.published import locate_published
-from models.weights import read_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONNECT_TIMEOUT_S = 10.0
 _CHECKSUM = re.compile(r"-([0-9a-f]{8,})\.")
@@ -86,6 +85,9 @@ def read_imagenet(name: str, path: Path, image_size: tuple[int, int]) -> dict[st
     Raises:
         ModelError: the file cannot be read.
     """
+    from models.fitting import AUXILIARY, OLD_DENSENET  # torch
+    from models.weights import read_weights
+
     if is_source(name):
         return read_weights(path)
     state = {
@@ -120,6 +122,8 @@ def _digest(path: Path, unchanged: tuple[int, ...]) -> str:
 
 
 def _fetch(url: str, path: Path) -> None:
+    from torch import hub
+
     path.parent.mkdir(parents=True, exist_ok=True)
     checksum = _CHECKSUM.search(path.name)
     with _connect_timeout(CONNECT_TIMEOUT_S):

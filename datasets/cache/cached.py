@@ -248,7 +248,8 @@ class _Entry:
         with self._storage():
             remove_dead_temporaries(self.folder.parent)
             self.partial.mkdir(exist_ok=True)
-        return Pages(self.partial, Progress(self.name), self._make_room)
+        progress = Progress(self.name)
+        return Pages(self.partial, progress, self._make_room, wants_looks=self.may_repeat)
 
     def _put(self, pages: Pages, dataset: Dataset) -> None:
         """Write images that lie in memory; channels that are repeated once."""

@@ -29,7 +29,7 @@ from datasets.base import Measured
 from datasets.cache.packed import Decode, PackedImages, Places
 from datasets.cache.said import Progress
 from datasets.files.places import Place
-from datasets.near_duplicates import Looks, is_too_small, looks_at
+from datasets.near_duplicates import Looks
 from headstart.processes import n_cores
 
 IMAGES = "images.npy"
@@ -47,11 +47,11 @@ def rows_of_a_block(row_bytes: int) -> int:
     return max(1, min(_MOST_ROWS, _BLOCK_BYTES // max(1, row_bytes)))
 
 
-def measured(images: np.ndarray) -> Measured:
+def measured(images: np.ndarray, looks: Looks | None = None) -> Measured:
     """uint8 (n, C, H, W) with a digest of each image and a checksum of each row of the file."""
     rows = [np.ascontiguousarray(image).data for image in images]
     digests = [hashlib.blake2b(row, digest_size=16).digest() for row in rows]
-    return Measured(images, digests, [crc32(row) for row in rows])
+    return Measured(images, digests, [crc32(row) for row in rows], looks)
 
 
 @dataclass(eq=False)
@@ -66,9 +66,9 @@ class Pages:
         is_kept: whether images are written; False: they stay in their files.
         digests: 16 bytes for each image, as `datasets.base.image_digests` gives them.
         crcs: CRC-32 of each row.
-        looks: of images that are not kept, what the search for near-duplicates needs of them, so
-            that they are not decoded again for it; of the last ones, where a killed command went
-            before.
+        wants_looks: whether they will be searched for near-duplicates.
+        looks: what that search needs of them, where blocks came with it, so that they are not read
+            again for it; of the last ones, where a killed command went before.
     """
 
     folder: Path
@@ -76,6 +76,7 @@ class Pages:
     make_room: Callable[[int, bool], bool]
     images: np.ndarray | None = None
     is_kept: bool = True
+    wants_looks: bool = True
     digests: list[bytes] = field(default_factory=list)
     crcs: list[int] = field(default_factory=list)
     looks: list[Looks] = field(default_factory=list)
@@ -121,8 +122,8 @@ class Pages:
         if self.is_kept:
             pages.write(np.ascontiguousarray(block.images).data)
             pages.flush()
-        elif len(block.images) and not is_too_small(block.images.shape):
-            self.looks.append(looks_at(block.images))
+        if block.looks is not None:
+            self.looks.append(Looks(*block.looks))
         line = {**record, "crcs": block.crcs, "digests": b"".join(block.digests).hex()}
         journal.write(json.dumps(line).encode() + b"\n")
         journal.flush()

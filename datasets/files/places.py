@@ -19,6 +19,8 @@ from typing import IO, NamedTuple
 from headstart.errors import DataError
 
 _LOCAL = struct.Struct("<4s22xHH")  # before a zip's member: its mark, lengths of name and extras
+_MOST_EXTRAS = 64  # bytes; programs that pack add a few times and numbers
+_OTHERWISE_PACKED = 0x61  # flags of a zip's member: encrypted, or a patch
 
 
 class Place(NamedTuple):
@@ -93,6 +95,26 @@ def place_in_zip(path: Path, file: IO[bytes], info: zipfile.ZipInfo) -> Place:
     at = info.header_offset + _LOCAL.size + n_name + n_extra
     is_deflated = info.compress_type == zipfile.ZIP_DEFLATED
     return Place(path, at, info.compress_size, info.file_size, is_deflated)
+
+
+def content_in_zip(file: IO[bytes], info: zipfile.ZipInfo) -> bytes | None:
+    """The content of a member, its checksum verified, read at once and at the same time by several
+    threads; None where anything is unusual or wrong, of which `zipfile` then says what."""
+    name = info.orig_filename.encode()
+    most = _LOCAL.size + len(name) + _MOST_EXTRAS + info.compress_size
+    found = os.pread(file.fileno(), most, info.header_offset)
+    if info.flag_bits & _OTHERWISE_PACKED or len(found) < _LOCAL.size:
+        return None
+    mark, n_name, n_extra = _LOCAL.unpack_from(found)
+    begin = _LOCAL.size + n_name + n_extra
+    is_same = mark == b"PK\x03\x04" and found[_LOCAL.size : _LOCAL.size + n_name] == name
+    packed = found[begin : begin + info.compress_size]
+    if not is_same or len(packed) < info.compress_size:
+        return None
+    is_deflated = info.compress_type == zipfile.ZIP_DEFLATED
+    content = _unpacked(packed, info.file_size) if is_deflated else packed
+    is_right = len(content) == info.file_size and zlib.crc32(content) == info.CRC
+    return content if is_right else None
 
 
 FILES = Reader(read_place, said_of)

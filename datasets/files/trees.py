@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from datasets.files.places import FILES, Place, Reader, place_in_zip, read_place
+from datasets.files.places import FILES, Place, Reader, content_in_zip, place_in_zip, read_place
 from datasets.locations import check_plain
 from headstart.errors import DataError
 from headstart.output import is_text
@@ -235,6 +235,10 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
 
     def read(name: str) -> bytes:
         try:
+            assert archive.fp is not None, "it is open"
+            content = content_in_zip(archive.fp, members[stored[name]])
+            if content is not None:
+                return content
             return read_member(archive, stored[name], MAX_FILE_BYTES)
         except BROKEN as err:
             raise DataError(f"{path}: '{name}' cannot be unpacked: {err}") from err

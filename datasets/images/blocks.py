@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from datasets.files.places import Place, Reader
 from datasets.files.trees import Tree
 from datasets.images.bit_depth import ValueRange, check_reach
 from datasets.images.decode import Decoded, OnDamaged, decode
+from datasets.near_duplicates import is_too_small, looks_at_pictures
 from headstart.errors import DataError, InputError
 from headstart.processes import n_cores
 
@@ -114,7 +116,7 @@ def decode_into_memory(
     """The arrays that `how.shape` made, stacked, and what is known; raises as `decode_files`."""
     images: np.ndarray | None = None
     n, records = 0, []
-    for stack, record in _blocks(tree, names, how, _BLOCK_NAMES, lambda stack: stack):
+    for stack, record in _blocks(tree, names, how, _BLOCK_NAMES, np.stack):
         if stack is not None:
             if images is None:
                 images = np.empty((len(names), *stack.shape[1:]), stack.dtype)
@@ -134,7 +136,7 @@ def decode_each_block(
     A record has `names`, how many files it is of, and `good`, a `1` or `0` for each; `outcome_of`
     takes all of them. For images that are looked at once and never kept.
     """
-    yield from _blocks(tree, names, how, _BLOCK_NAMES, lambda stack: stack)
+    yield from _blocks(tree, names, how, _BLOCK_NAMES, np.stack)
 
 
 def decode_into_pages(
@@ -156,7 +158,8 @@ def decode_into_pages(
         ) from err
     done = sum(int(record["names"]) for record in records)
     step = rows_of_a_block(int(np.prod(row)))
-    for block, record in _blocks(tree, names[done:], how, step, _as_rows):
+    ready = partial(_as_rows, with_looks=pages.wants_looks and not is_too_small(row))
+    for block, record in _blocks(tree, names[done:], how, step, ready):
         pages.append(block or Measured(np.empty((0, *row), np.uint8), [], []), record)
         records.append(record)
     outcome = outcome_of(tree, names, records)
@@ -183,18 +186,27 @@ def decoder_of(how: Decoding, reader: Reader) -> Decode:
     return decoded
 
 
-def _as_rows(stack: np.ndarray) -> Measured:
-    return measured(np.ascontiguousarray(stack.transpose(0, 3, 1, 2)))
+def _as_rows(images: Sequence[np.ndarray], with_looks: bool) -> Measured:
+    """Of uint8 (H, W, C) each."""
+    height, width, channels = images[0].shape
+    rows = np.empty((len(images), channels, height, width), np.uint8)
+    for row, image in zip(rows, images, strict=True):
+        row[...] = image.transpose(2, 0, 1)
+    return measured(rows, looks_at_pictures(images) if with_looks else None)
 
 
 def _blocks(
-    tree: Tree, names: Sequence[str], how: Decoding, step: int, ready: Callable[[np.ndarray], Any]
+    tree: Tree,
+    names: Sequence[str],
+    how: Decoding,
+    step: int,
+    ready: Callable[[Sequence[np.ndarray]], Any],
 ) -> Iterator[tuple[Any, Mapping[str, Any]]]:
     """`ready` of each block's images (None where it has none), and its record; in order."""
 
     def work(start: int) -> tuple[Any, Mapping[str, Any]]:
-        stack, record = _decode_block(tree, names[start : start + step], how)
-        return (None if stack is None else ready(stack)), record
+        images, record = _decode_block(tree, names[start : start + step], how)
+        return (ready(images) if images else None), record
 
     starts = iter(range(0, len(names), step))
     with ThreadPoolExecutor(n_cores()) as pool:  # the decoders let go of the interpreter's lock
@@ -211,7 +223,7 @@ def _blocks(
 
 def _decode_block(
     tree: Tree, names: Sequence[str], how: Decoding
-) -> tuple[np.ndarray | None, Mapping[str, Any]]:
+) -> tuple[list[np.ndarray], Mapping[str, Any]]:
     """The images of some files, and all that is to be known of them, as JSON has it."""
     images: list[np.ndarray] = []
     good, skipped, several, highest = "", [], [], []
@@ -233,8 +245,7 @@ def _decode_block(
         turned[isinstance(made, Shaped) and made.was_inverted] += 1
         several += [name] * decoded.has_more
         highest += [] if decoded.highest is None else [decoded.highest]
-    stack = np.stack(images) if images else None
-    return stack, {
+    return images, {
         "names": len(names),
         "good": good,
         "skipped": skipped,
@@ -242,7 +253,7 @@ def _decode_block(
         "highest": highest,
         "sizes": [[height, width, n] for (height, width), n in sizes.items()],
         "inverted": turned[True],
-        "gray": stack is None or _is_gray(stack),
+        "gray": all(map(_is_gray, images)),
     }
 
 
@@ -252,11 +263,12 @@ def _decode_one(tree: Tree, name: str, how: Decoding) -> Decoded:
     )
 
 
-def _is_gray(stack: np.ndarray) -> bool:
-    if stack.ndim < 4 or stack.shape[3] == 1:
+def _is_gray(image: np.ndarray) -> bool:
+    """Whether the channels of (H, W, C) are equal; (H, W) has one."""
+    if image.ndim < 3:
         return True
-    first = stack[..., 0]
-    return all(np.array_equal(first, stack[..., channel]) for channel in range(1, stack.shape[3]))
+    first = image[..., 0]
+    return all(np.array_equal(first, image[..., channel]) for channel in range(1, image.shape[2]))
 
 
 def outcome_of(tree: Tree, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Outcome:

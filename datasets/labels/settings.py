@@ -30,12 +30,12 @@ from datasets.labels.names import groups_by_level, groups_by_pattern, in_parts, 
 from datasets.labels.offered import advice, compared_with_tables, defined_sources
 from datasets.labels.table import Source, layout_of_tables, with_class_names
 from datasets.layout.layout import Layout
-from datasets.locations import expanded
 from datasets.tables.header import Column
 from datasets.tables.matlab_table import POSITION
 from datasets.tables.records import MAX_TABLE_BYTES, SUFFIXES, is_table_name, read_table, with_parts
 from datasets.tables.text import read_bytes
 from datasets.target import check_distinct
+from headstart.caches import expanded
 from headstart.errors import DataError, did_you_mean
 from headstart.settings import key
 

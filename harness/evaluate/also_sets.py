@@ -18,11 +18,11 @@ import numpy as np
 from datasets.cache.checked import is_in_files
 from datasets.given import Given
 from datasets.image_corruptions import FORMAT, SMALL, value_of
-from datasets.locations import expanded
 from harness.evaluate.test_sets import IN_A_FILE, Preparation, TestSet, preparation, read_set
 from harness.sweepfile.settings import AlsoTest, Corrupted, DataChoice
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse, Plan, TrialSpec
+from headstart.caches import expanded
 from headstart.digests import image_keys
 from headstart.errors import InputError, SpecError
 

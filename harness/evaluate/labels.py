@@ -16,8 +16,8 @@ import numpy as np
 from datasets.catalog import class_alias
 from datasets.files.image_kinds import is_image_name
 from datasets.files.trees import Tree
-from datasets.locations import expanded
 from datasets.tables.text import decode, read_bytes, rows
+from headstart.caches import expanded
 from headstart.errors import DataError
 
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "path", "name")

@@ -30,10 +30,10 @@ from datasets.images.image_set import ImageOptions, has_bright_border, shape_ima
 from datasets.labels.offered import column_of_images
 from datasets.layout.layout import read_layout
 from datasets.layout.types import Asked
-from datasets.locations import expanded
 from datasets.preprocess import shape_images
 from harness.evaluate.labels import labels_of, listed_files
 from harness.sweepfile.settings import DataChoice
+from headstart.caches import expanded
 from headstart.errors import DataError, InputError
 from headstart.own_code import is_reference, shown
 

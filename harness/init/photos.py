@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.files.image_kinds import is_image_name
-from datasets.locations import expanded
 from datasets.sheet.labels import FROM_NAME, Labels, class_in_name
 from datasets.sheet.labels_file import read_labels_file
+from headstart.caches import expanded
 from headstart.errors import DataError, InputError
 
 ORDERS = ("1234567890", "0123456789")  # of the rows of a sheet, as people write them

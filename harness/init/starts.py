@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.catalog import load_dataset, locate_dataset
-from datasets.locations import cache_folder, data_folder
+from datasets.locations import data_folder
 from harness.init.look import Looked
+from headstart.caches import cache_folder
 from headstart.errors import InputError
 
 SMALL = 48  # pixels; a longer side is a photograph's

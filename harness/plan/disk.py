@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import models
-from datasets.locations import cache_folder
 from harness.sweepfile.settings import Train
 from harness.training.machine import CPU_PART, EVALUATION_BATCH, MOST_PIXELS
 from harness.trials.spec import Plan, TrialSpec
 from headstart.apart import NoAnswer, ask_apart
+from headstart.caches import cache_folder
 from headstart.cli import few
 from headstart.digests import digest_of
 from headstart.errors import EngineError, HeadstartError, ModelError, TuningError

@@ -16,9 +16,10 @@ from typing import Literal
 
 import datasets
 from datasets.base import Request
-from datasets.locations import cache_folder, data_folder, downloads_folder
+from datasets.locations import data_folder, downloads_folder
 from harness.sweepfile.settings import AlsoTest, Condition, DataChoice, Sweep
 from harness.trials.catalogue import MAY_BE_MISSING, DataCatalogue
+from headstart.caches import cache_folder
 from headstart.errors import DataNotFoundError, InputError, WeightsNotFoundError
 
 State = Literal["here", "to fetch", "fetched", "replaced", "missing"]

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from datasets.locations import cache_folder, data_folder
+from datasets.locations import data_folder
 from harness.plan.recipe_check import check_recipes
 from harness.seeds import derive_streams
 from harness.sweepfile.settings import Condition, Start, Sweep
 from harness.teams.rules import check_workers
 from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import DataUse, Plan, TrialSpec, trial_id
+from headstart.caches import cache_folder
 from headstart.errors import DataError, DataNotFoundError, InputError, SpecError
 from headstart.records import finished_rows, kept_weights
 from models.delta_record import digest_of_weights

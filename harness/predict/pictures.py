@@ -28,8 +28,9 @@ from datasets.files.peek import refuse_pointers
 from datasets.files.trees import Tree, is_archive, open_tree, tree_of_files
 from datasets.images.blocks import Decoding, decode_each_block, outcome_of
 from datasets.images.decode import OnDamaged
-from datasets.locations import check_plain, expanded
+from datasets.locations import check_plain
 from harness.evaluate.test_sets import SKIP_FLAG, Preparation
+from headstart.caches import expanded
 from headstart.errors import DataError
 
 CHUNK_BYTES = 256 << 20  # of images that the networks are shown at once

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from datasets.base import Request
 from datasets.catalog import locate_dataset
-from datasets.locations import cache_folder, data_folder, downloads_folder
+from datasets.locations import data_folder, downloads_folder
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
+from headstart.caches import cache_folder
 from headstart.errors import DataNotFoundError, InputError
 
 OPEN_NAMED = "--open-named"

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from datasets.locations import expanded
 from harness.sweepfile.file import Arm, Section, Stage
 from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.nodes import merge, with_value, without
@@ -27,6 +26,7 @@ from harness.sweepfile.recipes import below, written_out
 from harness.sweepfile.references import CodePlaces, resolve
 from harness.sweepfile.settings import Condition, DataChoice, ModelChoice, RunArm, Start, StartFile
 from harness.sweepfile.together import mistakes_of
+from headstart.caches import expanded
 from headstart.errors import InputError, did_you_mean
 from headstart.grid import GridPoint
 from headstart.output import on_one_line

@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from datasets.locations import cache_folder
 from harness.sweepfile.settings import Save, Settled
 from harness.training.machine import keep_freed_memory
 from harness.trials.catalogue import DataCatalogue
+from headstart.caches import cache_folder
 from headstart.files import storage_errors
 
 if TYPE_CHECKING:

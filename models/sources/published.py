@@ -7,14 +7,15 @@ are taken. Reading is `weight_files.py`'s, which runs nothing in a file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from headstart.caches import expanded
 from headstart.errors import ModelError, WeightsNotFoundError
 from models.sources.hub import cached, file_of
 from models.sources.options import HF
-from models.sources.timm_networks import configuration
+from models.sources.timm_networks import Configuration, configuration
 
 _ENDS = (".safetensors", ".pth", ".bin")
 
@@ -50,14 +51,18 @@ def _by_hand(folder: Path, full: str, architecture: str) -> Iterator[Path]:
             yield folder / f"{architecture}_imagenet{end}"
 
 
-def _in_caches(chosen: Any) -> Iterator[Path]:
+def _in_caches(chosen: Configuration) -> Iterator[Path]:
     for file in (chosen.hf_hub_filename, "model.safetensors", "pytorch_model.bin"):
         if chosen.hf_hub_id and file and (path := cached(chosen.hf_hub_id, file)):
             yield path
     if chosen.url:
-        from torch import hub
+        yield _hub_of_torch() / "checkpoints" / chosen.url.rpartition("/")[2]
 
-        yield Path(hub.get_dir()) / "checkpoints" / str(chosen.url).rpartition("/")[2]
+
+def _hub_of_torch() -> Path:
+    """As `torch.hub.get_dir` says, which takes a second to import."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return expanded(os.environ.get("TORCH_HOME", os.path.join(caches, "torch"))) / "hub"
 
 
 def _of_transformers(name: str, allow_download: bool) -> Path:

@@ -2,16 +2,23 @@
 
 In: a name and `TimmOptions`. Out: options with the size and normalisation of timm's configuration
 written out, and the network with random weights. timm is an optional package, and is imported
-inside the functions: it takes seconds, and torch with it.
+inside the functions: it takes seconds, and torch with it. So what it says of a network is kept in
+the cache folder, for a name and a version of timm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headstart.errors import ModelError, did_you_mean
+from headstart.caches import cache_folder
+from headstart.digests import check_sealed, digest_of, is_sealed, write_sealed_json
+from headstart.errors import HeadstartError, ModelError, did_you_mean
+from headstart.files import make_folder, read_mapping
 from models.info import ModelInfo
 from models.sources.options import TIMM, Given, TimmOptions, info_of, needs_package
 
@@ -90,14 +97,62 @@ def _created(name: str, image_size: tuple[int, int], arguments: Mapping[str, Any
     raise AssertionError("without a size, no error names it")
 
 
-def configuration(name: str) -> Any:
-    """timm's configuration of a network's pretrained weights (`timm.models.PretrainedCfg`).
+@dataclass(frozen=True)
+class Configuration:
+    """What timm says of a network's pretrained weights; names and values are timm's."""
+
+    architecture: str
+    tag: str
+    input_size: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    url: str
+    hf_hub_id: str | None
+    hf_hub_filename: str | None
+    first_conv: str | tuple[str, ...] | None
+    classifier: str | tuple[str, ...] | None
+
+
+def configuration(name: str) -> Configuration | None:
+    """timm's configuration of a network's pretrained weights; None: it was published without.
 
     Raises:
         MissingPackageError: timm is not installed.
         ModelError: it has no such network, or no such weights of it.
     """
     needs_package("timm", name)
+    key = repr((name, version("timm")))
+    place = _place(key)
+    if place is None:
+        return _asked(name)
+    with suppress(TypeError, ValueError):
+        kept = read_mapping(place)
+        check_sealed(kept)
+        if is_sealed(kept) and kept["key"] == key:
+            return _read(kept["of_timm"])
+    chosen = _asked(name)
+    with suppress(OSError, HeadstartError):  # a cache that may not be written
+        make_folder(place.parent)
+        write_sealed_json(place, {"key": key, "of_timm": chosen and asdict(chosen)})
+    return chosen
+
+
+def _place(key: str) -> Path | None:
+    """Where what timm said is kept; None: there is no cache folder."""
+    with suppress(HeadstartError):
+        return cache_folder() / "timm" / f"{digest_of(key.encode())[:32]}.json"
+    return None
+
+
+def _read(kept: Mapping[str, Any] | None) -> Configuration | None:
+    """Lists are tuples in timm's."""
+    if kept is None:
+        return None
+    said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
+    return Configuration(**said)
+
+
+def _asked(name: str) -> Configuration | None:
     import timm
 
     of_timm = name.removeprefix(TIMM)
@@ -111,7 +166,11 @@ def configuration(name: str) -> Any:
         offered = ", ".join(tags) or "no weights of it"
         raise ModelError(f"'{name}': timm {timm.__version__} has no weights {tag!r} of "
                          f"{architecture}{did_you_mean(tag, tags)}; it has {offered}")  # fmt: skip
-    return timm.get_pretrained_cfg(of_timm, allow_unregistered=True)
+    chosen = timm.get_pretrained_cfg(of_timm, allow_unregistered=True)
+    if chosen is None:
+        return None
+    said = {each.name: getattr(chosen, each.name) for each in fields(Configuration)}
+    return _read({key: list(v) if isinstance(v, (list, tuple)) else v for key, v in said.items()})
 
 
 def _given(name: str) -> Given:

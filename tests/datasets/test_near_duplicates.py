@@ -8,8 +8,8 @@ import pytest
 import scipy.fft
 from PIL import Image
 
-from datasets import load_dataset
-from datasets.near_duplicates import _blurring, _spectra, looks_at, near_pairs
+from datasets import load_dataset, near_duplicates
+from datasets.near_duplicates import _blurring, _spectra, looks_at, looks_at_pictures, near_pairs
 
 RNG = np.random.default_rng(0)
 
@@ -132,3 +132,31 @@ def test_what_was_looked_at_before_gives_the_same_pairs(n_known):
     expected = near_pairs(images, indices, indices)
     assert len(expected) == 1
     np.testing.assert_array_equal(near_pairs(images, indices, indices, known), expected)
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_pictures_as_decoders_give_them_look_as_images_do(n_channels):
+    images = scenes(5)[:, :n_channels]
+    for some, others in zip(
+        looks_at(images), looks_at_pictures(images.transpose(0, 2, 3, 1)), strict=True
+    ):
+        np.testing.assert_array_equal(some, others)
+
+
+def test_pairs_and_memory_do_not_depend_on_how_many_are_compared_at_once(monkeypatch):
+    """The largest array has one number for each of a block and of the others at once."""
+    images = np.concatenate([scenes(60), scenes(60)[::3, :, :, ::-1]])
+    expected, sizes, near = pairs_of(images), [], near_duplicates._near
+    assert len(expected) == 20
+
+    def counted(own, other, first):
+        sizes.append(len(own) * len(other))
+        return near(own, other, first)
+
+    monkeypatch.setattr(near_duplicates, "_near", counted)
+    for block, others in ((512, 7), (3, 1024), (4, 5)):
+        monkeypatch.setattr(near_duplicates, "_BLOCK", block)
+        monkeypatch.setattr(near_duplicates, "_OTHERS", others)
+        sizes.clear()
+        assert pairs_of(images) == expected
+        assert max(sizes) == min(block, 80) * min(others, 80)

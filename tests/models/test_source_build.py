@@ -24,7 +24,8 @@ from models.heads import DenseHead
 from models.own_build import Findings, Shape, _try
 from models.own_forward import OwnModule
 from models.own_split import reason_against_split
-from models.sources import hub
+from models.sources import hub, timm_networks
+from models.sources.published import _hub_of_torch
 from models.split import split_at
 from models.weights import load_into, read_weights
 
@@ -294,6 +295,37 @@ def test_published_weights_are_looked_for_by_name_and_tag(tmp_path):
         locate_imagenet(name, weights_dir=tmp_path, cache_dir=tmp_path, allow_download=False)
     save_file({"x": torch.zeros(1)}, path)
     assert locate_imagenet(name, weights_dir=tmp_path, cache_dir=tmp_path) == path
+
+
+def test_what_timm_says_of_a_network_is_asked_once(tmp_path, monkeypatch):
+    """And again of another name or version, and where what was kept is damaged."""
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path))
+    name, asked = "timm/test_resnet.r160_in1k", []
+    ask = timm_networks._asked
+    monkeypatch.setattr(timm_networks, "_asked", lambda n: asked.append(n) or ask(n))
+    first = timm_networks.configuration(name)
+    of_timm = timm.get_pretrained_cfg("test_resnet.r160_in1k")
+    for key in ("architecture", "tag", "input_size", "mean", "std", "hf_hub_id", "url"):
+        assert getattr(first, key) == getattr(of_timm, key)
+    assert timm_networks.configuration(name) == first
+    assert timm_networks.configuration("timm/test_resnet") == first, "timm's first tag"
+    assert asked == [name, "timm/test_resnet"]
+    (kept,) = (path for path in tmp_path.glob("timm/*") if f"'{name}'" in path.read_text())
+    kept.write_text(kept.read_text().replace("160", "161"))
+    assert timm_networks.configuration(name) == first
+    assert asked[2:] == [name]
+    monkeypatch.setattr(timm_networks, "version", lambda _: "0.0")
+    assert timm_networks.configuration(name) == first
+    assert asked[3:] == [name]
+
+
+def test_the_hub_of_torch_is_found_without_torch(monkeypatch):
+    for variables in ({}, {"XDG_CACHE_HOME": "/x"}, {"TORCH_HOME": "~/y"}):
+        for variable in ("XDG_CACHE_HOME", "TORCH_HOME"):
+            monkeypatch.delenv(variable, raising=False)
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        assert str(_hub_of_torch()) == torch.hub.get_dir()
 
 
 @slow

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import models
-from datasets.locations import expanded
 from harness.sweepfile.settings.by_name import DataChoice, ModelChoice
 from harness.sweepfile.settings.train import OWN_PARTS, Train
+from headstart.caches import expanded
 from headstart.grid import Values
 from headstart.own_code import shown
 from headstart.settings import Frozen, key
