@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from runs import ROOT, command
 
@@ -88,7 +89,10 @@ RUN_ALL = """
 
 
 def options_of(name: str) -> list[str]:
-    return [word for text in [*ON_A_CARD, *SMALLEST[name]] for word in ("--set", text)]
+    """Of the profile for GPUs, where the file has one."""
+    profiles = yaml.safe_load((ROOT / "sweeps" / f"{name}.yaml").read_text("utf-8"))["profiles"]
+    settings = [word for text in [*ON_A_CARD, *SMALLEST[name]] for word in ("--set", text)]
+    return ["--profile", "cluster", *settings] if "cluster" in profiles else settings
 
 
 @pytest.fixture
