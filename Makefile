@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 DEV_STAMP := $(VENV)/.set-up-dev
-# Of the slow tests those of SLURM and Ray mostly wait, so a third process has two processors to use.
 # Where Python may not keep byte code (most containers), every process would compile all it imports.
 COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q --durations 10
@@ -20,6 +19,7 @@ run: $(STAMP)  ## The main job, quick profile: from a sweep file to a report, in
 test: $(DEV_STAMP)  ## The tests, a few minutes (those on real data where HEADSTART_DATA names a folder of it)
 	$(PYTEST) -n 2 -m "not slow" --dist worksteal
 
+# A third process, since those of SLURM and Ray mostly wait.
 test-slow: $(DEV_STAMP)  ## The tests of over some seconds: Ray, SLURM, killed processes, hard sheets
 	$(PYTEST) -n 3 -m slow --dist loadfile --no-loadscope-reorder
 

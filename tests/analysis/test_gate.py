@@ -98,7 +98,9 @@ def test_runs_that_share_no_draws_are_not_paired(folder_of) -> None:
     assert (arm.test.low, arm.test.high) == pytest.approx((ends.low, ends.high))
 
 
+@pytest.mark.slow
 def test_every_arm_must_pass_and_one_is_enough_for_an_alarm(folder_of) -> None:
+    """Slow: whole runs are compared."""
     base = folder_of("base", net=SEEDS, other=SEEDS)
     both = folder_of("new", net=shifted(0.0), other=shifted(-0.001, 0.01))
     assert gate_runs(base, both, 0.002).answer == "cannot tell"

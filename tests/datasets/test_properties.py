@@ -16,6 +16,10 @@ from benchmarks.fuzz_targets import read_changed
 from datasets.tables.text import rows
 from headstart.errors import DataError
 
+NAMES = (
+    "csv", "csv_gz", "idx", "npz", "images", "zip", "tar", "photo_labels", "labels.csv",
+    "labels.json", "labels.mat", "mat", "npy", "parquet", "pickle", "webdataset",
+)  # fmt: skip
 fields = st.text(st.sampled_from("ab1.\"', \né"), min_size=1, max_size=6).map(str.strip)
 tables = st.integers(2, 4).flatmap(
     lambda n: st.lists(st.lists(fields, min_size=n, max_size=n).filter(any), min_size=1, max_size=5)
@@ -45,30 +49,19 @@ def test_a_quote_that_nothing_closes_is_one_line(text: str) -> None:
         list(rows(text, "t.csv"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "csv",
-        "csv_gz",
-        "idx",
-        "npz",
-        "images",
-        "zip",
-        "tar",
-        "photo_labels",
-        "labels.csv",
-        "labels.json",
-        "labels.mat",
-        "mat",
-        "npy",
-        "parquet",
-        "pickle",
-        "webdataset",
-    ],
-)
-@settings(max_examples=25, phases=[Phase.generate])  # a seed cannot be made simpler
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=8, phases=[Phase.generate])  # a seed cannot be made simpler
 @given(seed=st.integers(0, 2**32))
 def test_a_changed_file_is_taken_or_refused_in_words(name: str, seed: int) -> None:
+    read_changed(name, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=25, phases=[Phase.generate])
+@given(seed=st.integers(0, 2**32))
+def test_many_changed_files_are_taken_or_refused_in_words(name: str, seed: int) -> None:
+    """Slow: more of the same, some of which take a second."""
     read_changed(name, seed)
 
 

@@ -62,7 +62,14 @@ def test_a_signal_ends_what_comes_before_the_trials(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("phase", [name for name in PHASES if name not in ("reading", "planning")])
+@pytest.mark.parametrize(
+    "phase",
+    [
+        "taking the run folder",
+        "report",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("tables", "images", "trackers")),
+    ],
+)
 def test_a_signal_ends_what_comes_with_the_run_folder_and_after(
     write_sweep, tmp_path, signalled, phase, monkeypatch
 ):

@@ -16,8 +16,10 @@ def state(name: str, n_classes: int = 3) -> dict[str, Tensor]:
                        head_seed=0).state_dict()  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lenet5", "squeezenet1_1", "resnet18"])
 def test_a_network_is_known_by_its_shapes_whatever_its_classes(name: str) -> None:
+    """Slow: it builds many networks."""
     owner = "the network" if name == "lenet5" else "torchvision's"
     given = state(name)
     assert nearest_network(given) == f"{owner} {name}"

@@ -108,7 +108,7 @@ def test_an_undisturbed_job_ends_with_the_sweeps_status(script: Callable[..., Sc
     assert not job.requeued
 
 
-@pytest.mark.parametrize("status", [1, 2])
+@pytest.mark.parametrize("status", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_failed_trials_and_wrong_input_are_not_requeued(
     script: Callable[..., Script], status: int
 ) -> None:
@@ -150,7 +150,9 @@ def test_a_task_of_an_array_sends_itself_back_and_not_the_whole_array(
     assert "job 7_3] requeued" in output
 
 
+@pytest.mark.slow
 def test_trials_that_ended_together_are_progress_too(script: Callable[..., Script]) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script()
     process = job.start(STAND_IN_TICK_S="30")
     while not (job.run / "calls.txt").exists():
@@ -219,6 +221,7 @@ def test_a_node_that_slurm_refuses_to_leave_out_is_not_said_to_be(
     assert "requeued, for any node: SLURM refused to leave out n1" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "reason"),
     [({"FAKE_NODES": "n1 n2", "FAKE_EXCLUDED": "n2"}, "no other node is left to try"),
@@ -231,6 +234,7 @@ def test_a_node_that_slurm_refuses_to_leave_out_is_not_said_to_be(
 def test_what_no_node_can_run_ends_with_the_reason(
     script: Callable[..., Script], given: dict[str, str], reason: str
 ) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script(**BROKEN["no Python"])
     status, output = _finish(job.start(**given))
     assert (status, job.requeued) == (2, []), output
@@ -282,7 +286,9 @@ def test_a_job_that_is_forbidden_to_requeue_ends(script: Callable[..., Script]) 
 
 
 @pytest.mark.parametrize(
-    ("left_s", "expected"), [(60, []), (7200, ["requeue 7"])], ids=["time limit", "preempted"]
+    ("left_s", "expected"),
+    [(60, []), pytest.param(7200, ["requeue 7"], marks=pytest.mark.slow)],
+    ids=["time limit", "preempted"],
 )
 def test_without_progress_only_a_preempted_job_goes_back_into_the_queue(
     script: Callable[..., Script], left_s: int, expected: list[str]
@@ -366,7 +372,9 @@ def test_a_controller_that_is_busy_at_the_start_is_asked_again(
     assert (status, job.requeued) == (75, ["requeue 7"]), output
 
 
+@pytest.mark.slow
 def test_a_job_is_not_requeued_for_ever(script: Callable[..., Script]) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script(max_requeues=3)
     process = job.start(SLURM_RESTART_COUNT="3")
     job.wait_for_trials(1)

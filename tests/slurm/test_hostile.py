@@ -76,7 +76,13 @@ PLACES: dict[str, Callable[[str], tuple[JobSettings, Work]]] = {
 TAKES_EVERY_LINE = {"sbatch", "container", "command", "arguments", "folder", "sweep_name"}
 
 
-@pytest.mark.parametrize("place", PLACES)
+FAST = ("partition", "sbatch", "arguments", "sweep_name")  # the others go the same ways
+
+
+@pytest.mark.parametrize(
+    "place",
+    [pytest.param(place, marks=[pytest.mark.slow] * (place not in FAST)) for place in PLACES],
+)
 def test_a_hostile_text_stays_in_its_place(place: str) -> None:
     plain = _scripts(place, HARMLESS if place != "time" else "77")
     accepted = []

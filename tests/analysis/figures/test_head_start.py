@@ -54,8 +54,10 @@ def test_differences_are_drawn_in_points_where_they_are():
     assert [text.get_text() for text in ax.texts] == ["+20.00", "+1.00", "−0.10"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sizes", "n_figures"), [((100, 1000, 10_000), 1), ((100, 1000), 0)])
 def test_a_sweep_over_image_counts_has_the_figure(tmp_path, sizes, n_figures):
+    """Slow: it draws whole figures."""
     arms = [
         Arm(f"{name} [train={n}]", 0.8 + gain + n / 100_000)
         for n in sizes

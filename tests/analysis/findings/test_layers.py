@@ -92,6 +92,7 @@ def test_the_first_paragraph_has_verdicts_and_what_lies_behind_them(tmp_path: Pa
         assert table.loc[arm, "score"] == arms.loc[arm, "score"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("made", "text"),
     [
@@ -101,6 +102,7 @@ def test_the_first_paragraph_has_verdicts_and_what_lies_behind_them(tmp_path: Pa
     ],
 )  # fmt: skip
 def test_what_cannot_be_said_is_said_so(tmp_path: Path, made: dict[str, Any], text: str) -> None:
+    """Slow: whole runs are written and compared."""
     glance = at_a_glance(run(tmp_path, **made))
     assert text in glance.sentence.partition("On how many layers to tune: ")[2]
     assert "nan" not in glance.reasons.lower()

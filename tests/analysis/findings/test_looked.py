@@ -71,10 +71,12 @@ def test_a_report_of_a_sweep_that_was_stopped_is_no_look_of_its_own(run_of) -> N
     assert lowered(folder) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("planned", "said"), [(4, (("made", 3, 5, 4),)), (3, (("made", 3, 5, 3),))]
 )
 def test_a_number_that_was_lowered_after_a_look_is_said(run_of, planned, said) -> None:
+    """Slow: whole reports, one after the other."""
     folder = run_of(Made(seeds=3, extra={"seeds": 5}))
     looked_at(folder)
     run_of(Made(seeds=planned, extra={"seeds": planned}))

@@ -318,7 +318,9 @@ def test_a_pair_without_trials_is_not_tested(run_of) -> None:
     assert "“ghost” against “scratch” (made): not tested" in words_of(content)
 
 
+@pytest.mark.slow
 def test_no_margin_and_no_targets_claim_nothing_of_either(run_of) -> None:
+    """Slow: it writes whole reports."""
     made = Made(seeds=4, extra={"measure": {"targets": []}})
     content = content_of(run_of(made))
     assert "nor is equivalence tested: no margin is set" in content.top[0].rest
@@ -339,7 +341,9 @@ def test_trials_that_ran_side_by_side_are_said_to_share_the_clock(run_of) -> Non
     assert side_by_side not in " ".join(content_of(run_of(apart)).caveats)
 
 
+@pytest.mark.slow
 def test_seeds_that_do_not_pair_are_said_at_the_top(run_of) -> None:
+    """Slow: it writes whole reports."""
     arms = (Arm("scratch", absent=(0, 1, 2)), Arm("pretrained", absent=(3, 4, 5)))
     content = content_of(run_of(Made(arms=arms, seeds=6)))
     assert any("Seeds do not pair" in text for text in content.caveats)
@@ -359,7 +363,9 @@ def test_why_trials_failed_is_said(hostile_content: Content) -> None:
     assert "Errors of trials that did not finish: “RuntimeError: made to fail <b>” (1)." in caveats
 
 
+@pytest.mark.slow
 def test_search_and_its_winner(run_of) -> None:
+    """Slow: it writes whole reports."""
     content = content_of(run_of(Made(search=12, seeds=3)))
     [search] = content.findings.searches
     assert (search.arm, search.settings) == ("scratch", ("learning_rate", "batch_size"))

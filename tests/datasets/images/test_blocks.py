@@ -60,7 +60,9 @@ def in_memory(photos):
     return dataset.fingerprint
 
 
+@pytest.mark.slow
 def test_a_killed_command_s_blocks_are_kept_but_for_damaged_ones(photos):
+    """Slow: a command is killed and run again."""
     with start(photos, 0.1) as killed:
         journal = wait_for_blocks(photos)
         killed.send_signal(signal.SIGKILL)

@@ -65,8 +65,12 @@ def test_every_character_has_strokes_within_its_page():
         assert not pages[:, :, [0, -1]].any()
 
 
+@pytest.mark.slow
 def test_a_classifier_of_glyphs_knows_real_digits(load, real_data):
-    """Nearest neighbour, trained on drawn digits alone, on MNIST: chance is 0.10."""
+    """Nearest neighbour, trained on drawn digits alone, on MNIST: chance is 0.10.
+
+    Slow: a classifier is trained.
+    """
     glyphs = load("glyphs", count=2000)
     mnist = load_dataset("mnist", data_dir=real_data)
     drawn, real = (

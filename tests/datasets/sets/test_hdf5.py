@@ -176,7 +176,9 @@ def test_what_cannot_be_used_is_one_line(tmp_path, arrays, options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_damage_at_any_place_is_one_line_or_read(tmp_path):
+    """Slow: a file is damaged at many places."""
     arrays = {"images": IMAGES, "labels": LABELS}
     whole = write(tmp_path / "set.h5", arrays, compression="gzip").read_bytes()
     path = tmp_path / "set.h5"

@@ -174,8 +174,10 @@ def test_a_matrix_of_version_4_is_as_long_as_it_says(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["4", "5"])
 def test_damage_at_any_place_is_one_line_or_read(tmp_path, format):
+    """Slow: a file is damaged at many places."""
     path = tmp_path / "set.mat"
     arrays = {"X": IMAGES[:6, :6, :6, 0].reshape(6, 36), "y": LABELS[:6, None]}
     savemat(path, arrays, format=format, do_compression=format == "5")

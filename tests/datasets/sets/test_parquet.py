@@ -296,7 +296,9 @@ def test_more_rows_than_the_file_warrants_are_refused(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.slow
 def test_damage_at_any_place_is_one_line_or_read(tmp_path):
+    """Slow: a file is damaged at many places."""
     path = write(tmp_path / "set.parquet", {"image": in_struct(), "label": LABELS}, HUGGING_FACE)
     whole = path.read_bytes()
     for n_bytes in range(0, len(whole), 211):

@@ -112,9 +112,11 @@ def test_rows_that_do_not_fit_leave_only_the_contact_sheet(
     assert "correct.html" in files_of(out)
 
 
+@pytest.mark.slow
 def test_one_photo_that_does_not_fit_is_named_alone_with_the_way_to_go_on(
     photos: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    """Slow: it reads a photograph several times."""
     labels, out = tmp_path / "labels.yaml", tmp_path / "out"
     labels.write_text("rows.jpg: 3581\nonly_3.jpg: 3\n")
     with pytest.raises(DataError) as err:
@@ -136,7 +138,9 @@ def test_too_few_of_a_class_is_said_for_every_class(
     assert files_of(tmp_path / "out") == {"contact-sheet-rows-refused.png", "correct-refused.html"}
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_is_never_replaced(photos: tuple[Path, Path], tmp_path: Path) -> None:
+    """Slow: it reads a photograph several times."""
     out = tmp_path / "out"
     command = (photos[1], "--label", "name", "--counts", "2/1/1", "--out", out)
     run(*command)

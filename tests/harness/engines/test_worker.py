@@ -65,8 +65,12 @@ def test_what_is_more_than_fits_is_given_back_before_the_rest_trains(events_of, 
     assert kinds[:4] == [GivenBack] * 3 + [Started]
 
 
+@pytest.mark.slow
 def test_a_pack_that_gives_a_trial_back_lowers_what_its_worker_remembers(events_of, monkeypatch):
-    """As where memory ends while it trains: three fit by the measurement, and two do."""
+    """As where memory ends while it trains: three fit by the measurement, and two do.
+
+    Slow: packs are trained until they fit.
+    """
     run_pack, packs, made = pack.run_pack, [], []
 
     class Seen(size.PackSizes):

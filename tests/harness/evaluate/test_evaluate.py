@@ -165,7 +165,9 @@ def test_classes_that_the_network_does_not_know_are_one_line(finished, pages, tm
         evaluate.main([str(run), "--on", str(tmp_path / "odd")])
 
 
+@pytest.mark.slow
 def test_the_runs_own_test_part_gives_the_same_scores_as_its_files(finished, pages, tmp_path):
+    """Slow: it evaluates many networks."""
     run, *_ = finished
     for on in ("own", str(pages)):
         evaluate.main([str(run), "--on", on, "--ensemble", "--out", str(tmp_path)])

@@ -228,9 +228,13 @@ def test_a_trial_that_cannot_be_set_up_spares_the_others(unit, context, tmp_path
     assert rows_of(events).keys() == {spec.id for spec in trials} - {failed.trial_id}
 
 
+@pytest.mark.slow
 def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, context, tmp_path):
     """Stopped in one grouping, continued in another, one of the trials further on than the
-    others: the result is the one of an undisturbed pack."""
+    others: the result is the one of an undisturbed pack.
+
+    Slow: trials are trained by themselves and as packs.
+    """
     trials = unit("all", ("epochs: 2", "epochs: 3"))
     with RunFolder(tmp_path / "straight") as folder:
         straight = rows_of(run_together(trials, folder, context))

@@ -246,7 +246,9 @@ def test_a_tail_with_an_unknown_layer_is_not_stacked(unit):
     assert not can_stack(split_at(network, groups, len(groups) - 1)[1])
 
 
+@pytest.mark.slow
 def test_the_command_packs_the_seeds_of_each_arm(write_sweep, tmp_path):
+    """Slow: trials are trained by themselves and as packs."""
     done = run_here(write_sweep(text=SWEEP), tmp_path / "run")
     assert done.returncode == 0, done.stderr
     rows = pq.read_table(tmp_path / "run" / "trials.parquet").to_pylist()

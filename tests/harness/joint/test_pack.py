@@ -46,8 +46,12 @@ def run_in(folder, unit, context, joint):
     )
 
 
+@pytest.mark.slow
 def test_a_part_goes_on_and_nothing_of_the_rest_is_lost(unit, context, tmp_path):
-    """The steps of the epoch that failed are made again; no seed begins anew."""
+    """The steps of the epoch that failed are made again; no seed begins anew.
+
+    Slow: packs are trained several times.
+    """
     trials = unit("all")
     with RunFolder(tmp_path / "straight") as folder:
         straight = rows_of(run_in(folder, trials, context, FusedJoint))

@@ -172,10 +172,14 @@ def test_no_more_images_at_once_than_in_a_step_or_a_solo_evaluation(
     assert scores.images_of_each(trainer, part, n) == images
 
 
+@pytest.mark.slow
 def test_a_pack_that_is_evaluated_as_one_has_the_records_of_one_that_is_not(
     unit, context, tmp_path
 ):
-    """On a CPU, where packs are evaluated one by one: the same steps, selections and scores."""
+    """On a CPU, where packs are evaluated one by one: the same steps, selections and scores.
+
+    Slow: a sweep is run twice.
+    """
     from pack_runs import rows_of, run_together
 
     from harness.joint.pack import run_pack

@@ -36,11 +36,13 @@ def planned(folder: Path, *settings: str):
     return make_plan(load_sweep(folder / "sweep.yaml", None, settings), DataCatalogue())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [
     ("save.every=1", "save.last=true"), ("save.weights=delta",), ("save.weights=none",),
     ("save.weights=delta", "arms.last.fine_tune={lora: {rank: 2, targets: [dense]}}"),
 ])  # fmt: skip
 def test_the_bytes_of_weights_are_those_of_the_files(tmp_path, settings):
+    """Slow: networks of all kinds are built and saved."""
     plan = planned(tmp_path, *settings)
     given = [text for each in settings for text in ("--set", each)]
     assert run_here(tmp_path / "sweep.yaml", tmp_path / "run", *given).returncode == 0

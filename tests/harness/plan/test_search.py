@@ -784,8 +784,12 @@ def test_a_record_gives_an_arm_no_value_that_its_search_does_not_draw(plan_of, c
             recorded(plan, catalogue, run)
 
 
+@pytest.mark.slow
 def test_later_rounds_of_tpe_follow_from_the_results(plan_of, catalogue, tmp_path):
-    """Told the opposite, it proposes others; what did not finish is no reason to stop."""
+    """Told the opposite, it proposes others; what did not finish is no reason to stop.
+
+    Slow: a search is run in rounds.
+    """
 
     def far_from_a_thousandth(trial) -> tuple[str, float, float]:
         _, accuracy, loss = near_a_thousandth(trial)

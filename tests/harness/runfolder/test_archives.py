@@ -273,11 +273,13 @@ def die_before(monkeypatch, name: str) -> None:
     monkeypatch.setattr(os, "replace", die)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["trials.parquet", "curves.parquet"])
 @pytest.mark.parametrize("is_archived", [False, True])
 def test_a_command_that_dies_between_the_two_tables_makes_no_trial_censored(
     plan, tmp_path, monkeypatch, name, is_archived
 ):
+    """Slow: the tables are written and read many times."""
     first = Plan(plan.sweep, tuple(t for t in plan.trials if t.seed < 2))
     with RunFolder(tmp_path / "run") as run:
         for spec in plan.trials:

@@ -383,11 +383,11 @@ def test_when_an_evaluation_is_due(every, due):
     "arguments",
     [
         ["--help"],
-        ["{sweep}", "--profile", "longr"],
+        pytest.param(["{sweep}", "--profile", "longr"], marks=pytest.mark.slow),
         ["{sweep}", "--set", "train.epoch=3"],
-        ["{sweep}", "--set", "seeds"],
-        ["{sweep}", "--shard", "3/2"],
-        ["nowhere.yaml"],
+        pytest.param(["{sweep}", "--set", "seeds"], marks=pytest.mark.slow),
+        pytest.param(["{sweep}", "--shard", "3/2"], marks=pytest.mark.slow),
+        pytest.param(["nowhere.yaml"], marks=pytest.mark.slow),
     ],
 )
 def test_the_command_answers_without_torch_or_ray_and_without_a_traceback(write_sweep, arguments):

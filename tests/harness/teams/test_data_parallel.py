@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from harness.sweepfile.settings import Train
 from models.dropout import SeededDropout, set_dropout_generator
 
 WORKERS = (1, 2, 4)
+BY_WORKERS = pytest.mark.parametrize(  # the other counts are with the slow tests
+    "n", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))]
+)
 AVERAGED = (7, 8)  # of `tasks`
 IN_FP16 = 9
 
@@ -65,7 +69,8 @@ def solo(tasks):
 
 @pytest.fixture(scope="module")
 def shared(tasks):
-    return {n: train_shared(n, tasks) for n in WORKERS}
+    """What each of n workers found, task by task; trained when it is asked for."""
+    return cache(lambda n: train_shared(n, tasks))
 
 
 @pytest.fixture(scope="module")
@@ -80,26 +85,26 @@ def long_runs():
     return {0: [train(task)], **{n: [r[0] for r in train_shared(n, [task])] for n in WORKERS}}
 
 
-@pytest.mark.parametrize("n", WORKERS)
+@BY_WORKERS
 def test_gradients_of_a_step_are_those_of_the_solo_trainer(solo, shared, n):
     for k in (*range(5), *AVERAGED):
         for step in range(5):  # the fourth batch has two images
             for name, alone in solo[k]["gradients"][step].items():
-                result = shared[n][0][k]["gradients"][step][name]
+                result = shared(n)[0][k]["gradients"][step][name]
                 assert np.abs(alone).max() > 0
                 difference = np.abs(result - alone).max() / np.abs(alone).max()
                 assert difference < 1e-5, (k, step, name, difference)
         for name, alone in solo[k]["weights"].items():
             if "running" in name:
-                assert np.allclose(shared[n][0][k]["weights"][name], alone, rtol=1e-5, atol=1e-6)
-        trained, expected = shared[n][0][k]["trained"], solo[k]["trained"]
+                assert np.allclose(shared(n)[0][k]["weights"][name], alone, rtol=1e-5, atol=1e-6)
+        trained, expected = shared(n)[0][k]["trained"], solo[k]["trained"]
         assert trained.loss == pytest.approx(expected.loss, rel=1e-5)
         assert trained.accuracy == expected.accuracy
 
 
-@pytest.mark.parametrize("n", WORKERS)
+@BY_WORKERS
 def test_in_fp16_all_workers_leave_the_same_steps_out(shared, n):
-    first, *others = (result[IN_FP16] for result in shared[n])
+    first, *others = (result[IN_FP16] for result in shared(n))
     finite = [all(np.isfinite(g).all() for g in step.values()) for step in first["gradients"]]
     assert set(finite) == {False, True}
     assert all(np.isfinite(w).all() for w in first["weights"].values())
@@ -108,16 +113,16 @@ def test_in_fp16_all_workers_leave_the_same_steps_out(shared, n):
             assert np.array_equal(other["weights"][name], weights)
 
 
-@pytest.mark.parametrize("n", WORKERS)
+@BY_WORKERS
 def test_averages_of_the_weights_are_those_of_the_solo_trainer(solo, shared, n):
     for k in AVERAGED:  # with weights of classes, and epochs that show each class equally often
         assert solo[k]["average"]
         for name, alone in solo[k]["average"].items():
-            for result in shared[n]:
+            for result in shared(n):
                 assert np.allclose(result[k]["average"][name], alone, rtol=1e-5, atol=1e-6), name
 
 
-@pytest.mark.parametrize("n", WORKERS)
+@BY_WORKERS
 def test_batch_norm_of_each_worker_takes_the_statistics_of_its_own_rows(tasks, shared, n):
     """The reference: torch's own layers, which see the workers' rows one after another."""
     network, _, trainer = make_trainer(tasks[5])
@@ -129,7 +134,7 @@ def test_batch_norm_of_each_worker_takes_the_statistics_of_its_own_rows(tasks, s
         network.load_state_dict(start, strict=False)
         F.cross_entropy(network(inputs[rows]), labels[rows], reduction="sum").div(16).backward()
         running.append({name: b.clone() for name, b in network.named_buffers() if "run" in name})
-    result = shared[n][0][5]
+    result = shared(n)[0][5]
     for name, parameter in network.named_parameters():
         difference = np.abs(result["gradients"][0][name] - parameter.grad.numpy()).max()
         assert difference < 1e-5 * parameter.grad.abs().max(), name
@@ -138,15 +143,15 @@ def test_batch_norm_of_each_worker_takes_the_statistics_of_its_own_rows(tasks, s
         assert np.allclose(result["weights"][name], mean.numpy(), rtol=1e-5, atol=1e-6), name
 
 
-@pytest.mark.parametrize("n", WORKERS)
+@BY_WORKERS
 def test_each_worker_gets_what_each_gave(shared, n):
-    for results in shared[n]:
+    for results in shared(n):
         assert results[0]["gathered"] == [[rank, 10 * rank] for rank in range(n)]
 
 
-@pytest.mark.parametrize("n", WORKERS)
+@BY_WORKERS
 def test_all_workers_have_the_same_bits(shared, n):
-    first, *others = shared[n]
+    first, *others = shared(n)
     for k, result in enumerate(first):
         for other in others:
             assert other[k]["score"] == result["score"]
@@ -155,9 +160,9 @@ def test_all_workers_have_the_same_bits(shared, n):
                 assert np.array_equal(other[k]["weights"][name], weight), name
 
 
-@pytest.mark.parametrize("n", WORKERS)
+@BY_WORKERS
 def test_images_that_are_read_ahead_give_the_same_bits(shared, n):
-    for results in shared[n]:
+    for results in shared(n):
         resident, streamed = results[1], results[6]
         trained = streamed["trained"]
         assert (trained.loss, trained.accuracy) == (

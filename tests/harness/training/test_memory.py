@@ -45,8 +45,12 @@ print(gc.get_freeze_count() > 0)
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_frozen_when_python_ends():
-    """Triton then wrote thirty lines of leaks below a user's results."""
+    """Triton then wrote thirty lines of leaks below a user's results.
+
+    Slow: a process of its own imports PyTorch.
+    """
     done = subprocess.run(
         [sys.executable, "-c", AT_THE_END], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -152,9 +152,11 @@ def test_the_schedule_begins_anew_after_the_probe():
     assert make_schedule(optimizer, Train(), 2, 8, ProbePhase(2)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [PHASES, "{freeze_for: {epochs: 2}}",
                                   "{probe_then: last_2, probe_epochs: 2}", PROBE])  # fmt: skip
 def test_stopped_at_any_step_it_goes_on_to_the_same_bits(write_sweep, tmp_path, form):
+    """Slow: a trial is stopped at many steps."""
     catalogue = DataCatalogue()
     (spec,) = make_plan(load_sweep(write_sweep(text=sweep_of(form))), catalogue).trials
     for name, every in (("straight", 10**9), ("stopped", 3)):

@@ -68,7 +68,9 @@ def test_the_epochs_are_those_of_the_trial_and_each_rate_stands_at_its_place(
     assert seen == [8.0 / 2 ** (step // 2) for step in steps]
 
 
+@pytest.mark.slow
 def test_a_run_of_before_gets_its_refits_alone_which_saw_all_images(write_sweep, tmp_path):
+    """Slow: a run is trained twice."""
     out = tmp_path / "run"
     run_here(write_sweep(("seeds: 2", "seeds: 1")), out)
     before = {row.trial_id: row for row in finished_rows(out)}

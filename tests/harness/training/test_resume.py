@@ -68,7 +68,10 @@ def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(write_sweep, tmp_p
     assert fingerprints(tmp_path / "straight") == fingerprints(tmp_path / "stopped")
 
 
-@pytest.mark.parametrize("kind", ["folder", "zip", "shards", "parquet"])
+OTHERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("folder", "shards", "parquet")]
+
+
+@pytest.mark.parametrize("kind", ["zip", *OTHERS])
 def test_a_set_that_stays_in_its_files_has_the_bits_of_the_decoded_one(tmp_path, monkeypatch, kind):
     """Straight through and stopped, in which case each process decodes anew what it reads."""
     name = kind if kind == "parquet" else "webdataset" if kind == "shards" else "folder"
@@ -186,7 +189,9 @@ def test_a_signal_stops_with_75_and_the_same_command_goes_on(write_sweep, tmp_pa
     assert "same command goes on" in message
 
 
+@pytest.mark.slow
 def test_more_seeds_run_the_new_ones_only(write_sweep, tmp_path):
+    """Slow: two sweeps are run."""
     sweep = write_sweep()
     assert run_here(sweep, tmp_path / "run", "--set", "seeds=1").returncode == 0
     before = _finish_times(tmp_path / "run")

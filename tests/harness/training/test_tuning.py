@@ -57,8 +57,10 @@ def moved(spec, weights):
     return {name for name, value in weights.items() if not torch.equal(value, start[name])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fine_tune", [LORA, "{only: bias}", "surgical"])
 def test_stopped_at_any_step_a_trial_goes_on_to_the_same_bits(run, tmp_path, fine_tune):
+    """Slow: a trial is stopped at many steps."""
     ema = ("learning_rate: 1.0e-3", "learning_rate: 1.0e-3, ema: 0.9")
     _, straight, _ = run(fine_tune, "straight", None, ema)
     _, stopped, _ = run(fine_tune, "stopped", 13, ema)

@@ -407,8 +407,12 @@ def test_planned_looks_are_as_strict_as_their_level_in_test_interval_and_margin(
     assert strict["p_equivalence"] == pytest.approx(stats.t.sf(reach / one_sided, 8))
 
 
+@pytest.mark.slow
 def test_equal_arms_are_rarely_told_apart() -> None:
-    """Any significant difference in at most 5 % of A/A sweeps, within three standard errors."""
+    """Any significant difference in at most 5 % of A/A sweeps, within three standard errors.
+
+    Slow: it simulates many experiments.
+    """
     hits, n_sweeps = 0, 60
     draw = rng(11)
     for _ in range(n_sweeps):

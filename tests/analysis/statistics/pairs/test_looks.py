@@ -43,7 +43,9 @@ def test_the_smallest_p_over_looks_is_that_of_whole_samples() -> None:
         assert np.quantile(ours, q) == pytest.approx(np.quantile(whole, q), rel=0.06)
 
 
+@pytest.mark.slow
 def test_the_level_of_the_usual_looks_is_what_simulation_finds() -> None:
+    """Slow: it simulates many experiments."""
     assert level_of_a_look(LOOKS) == 0.0103
     assert 0.0103 <= simulated_level(LOOKS) <= 0.0108
     assert level_of_a_look(LOOKS, sides=1) == 0.0112

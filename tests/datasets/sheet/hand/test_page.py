@@ -220,11 +220,15 @@ def test_one_label_after_the_other(opened: Open) -> None:
     assert re.findall(r'label: "(.)"', text_of(page)) == list("71717")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_a_sheet_that_was_turned_gives_boxes_of_the_photograph_as_it_lies(
     quarters: int, opened: Open
 ) -> None:
-    """The photograph lies turned back by so many quarters; the sheet is read upright."""
+    """The photograph lies turned back by so many quarters; the sheet is read upright.
+
+    Slow: a browser, and sheets that are read.
+    """
     photo = replace(PHOTO, image=np.ascontiguousarray(np.rot90(DRAWN.image, -quarters)))
     page = opened(replace(READING, quarters=quarters), photo)
     box(page, 2)
@@ -310,7 +314,9 @@ def test_photographs_of_one_name_have_entries_of_their_own() -> None:
     assert names[:2] == ["a/s.jpg", "b/s.jpg"]
 
 
+@pytest.mark.slow
 def test_a_finger_chooses_and_draws(browser: Browser, opened: Open, tmp_path: Path) -> None:
+    """Slow: a browser, and sheets that are read."""
     opened()
     context = browser.new_context(
         has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}

@@ -30,8 +30,10 @@ def strokes(made: Page) -> None:
         made.stroke((x - 36, y + dy + 4), (x + 36, y + dy - 4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cross", [zigzag, scribble, strokes])
 def test_a_crossed_out_digit_goes_and_the_others_stay(cross: object) -> None:
+    """Slow: it reads whole sheets."""
     made = three_rows()
     assert callable(cross)
     cross(made)

@@ -52,8 +52,12 @@ def test_letters_have_no_reference_and_nothing_to_say() -> None:
     assert evidence([ink, ink, ink], "aα²").tolist() == [0, 0, 0]
 
 
+@pytest.mark.slow
 def test_real_pen_strokes_are_read(real_data: Path) -> None:
-    """Of writers that neither MNIST nor the drawn digits have: at least 95 of 100."""
+    """Of writers that neither MNIST nor the drawn digits have: at least 95 of 100.
+
+    Slow: it reads many strokes.
+    """
     source, rng = handwritten_digits(real_data), np.random.default_rng(0)
     labels = "0123456789" * 10
     inks = [(source(rng, label) * 255).astype(np.uint8) for label in labels]

@@ -50,8 +50,10 @@ def test_a_hard_shadow_over_strokes_changes_nothing(plain: np.ndarray) -> None:
     assert overlap(mask_of(written() * light[..., None]), plain) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upright", [False, True])
 def test_printed_lines_go_and_strokes_stay(plain: np.ndarray, upright: bool) -> None:
+    """Slow: it cleans several large pages."""
     page = written()
     for place in range(60, 1200, 97):
         start, end = ((place, 0), (place, HEIGHT)) if upright else ((0, place), (WIDTH, place + 40))
@@ -96,7 +98,9 @@ def test_turning_the_ink_turns_the_mask(plain: np.ndarray) -> None:
     assert np.array_equal(ink.turned(1).mask, np.rot90(ink.mask))
 
 
+@pytest.mark.slow
 def test_light_writing_on_a_dark_page_is_told_from_dark_writing_on_a_light_one() -> None:
+    """Slow: it cleans several large pages."""
     for pen in (4, 90):  # a thin pen, and strokes as wide as a finger
         page = np.full((800, 1000, 3), 60, np.uint8)
         cv2.line(page, (300, 150), (320, 650), (200, 210, 190), pen)

@@ -31,8 +31,10 @@ EASY = Hardness(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1, 3), (10, 30000, 3), (3000, 1, 3)])
 def test_a_picture_too_narrow_for_a_row_has_no_digits(shape: tuple[int, int, int]) -> None:
+    """Slow: it reads whole sheets."""
     photo = np.full(shape, 240, np.uint8)
     photo[:, ::50] = 0
     reading = read_sheet(photo, one_class("1", ""))
@@ -129,7 +131,9 @@ def test_labels_by_column() -> None:
     assert reading.labels == ("444", "777", "222", "555")
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_are_told_and_not_guessed() -> None:
+    """Slow: it reads whole sheets."""
     scene = make_scene(np.random.default_rng(5), drawn_digit, "1234567890", EASY)
     reading = read_sheet(scene.photo, by_row("123456789", ""))
     assert reading.labels is None

@@ -50,9 +50,13 @@ def arrow(page: Page, x: float, y: float) -> None:
     page.stroke((x + 22, y - 14), (x + 40, y), (x + 22, y + 14))
 
 
-@pytest.mark.parametrize(
-    ("sign", "first", "n"), [(bracket, 65, 6), (arrow, 55, 6), (dot, 60, 3), (colon, 60, 3)]
-)
+OTHERS = [
+    pytest.param(*each, marks=pytest.mark.slow)
+    for each in ((arrow, 55, 6), (dot, 60, 3), (colon, 60, 3))
+]
+
+
+@pytest.mark.parametrize(("sign", "first", "n"), [(bracket, 65, 6), *OTHERS])
 def test_a_number_with_a_sign_in_front_of_each_row_is_its_label(
     sign: Callable[[Page, float, float], None], first: float, n: int
 ) -> None:
