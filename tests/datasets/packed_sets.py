@@ -55,3 +55,17 @@ KINDS = {
     "shards": write_shards,
     "parquet": write_parquet,
 }
+
+NAMES = {"zip": "folder", "gray": "folder", "shards": "webdataset"}  # in a sweep, where another
+
+# A few steps an epoch; what `name` reads, and where `path` is.
+IN_FILES = """\
+name: in_files
+question: Has a set that stays in its files the same bits?
+model: {{name: lenet5}}
+data: {{name: {name}, path: {path}, split: {{train: 0.6, validation: 0.2, test: 0.2}}}}
+train: {{batch_size: 4, epochs: {epochs}, augment: {{horizontal_flip: 0.5}}}}
+arms: {{net: {{}}}}
+seeds: 1
+resources: {{gpus: 0, workers: 1, pack: 1}}
+"""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 
 import pyarrow.parquet as pq
 import pytest
-from disturbed import SWEEPS, Disturbed, began, differences, kill_all, trains
+from disturbed import SWEEPS, Disturbed, Place, began, bits, differences, kill_all, trains
 from faults import chosen, generator
+from packed_sets import IN_FILES, KINDS, NAMES
 
 KILLED = ("tiny", "packed", "searched", "own")
 # (engine, what is killed, sweep, number of the draw)
@@ -80,6 +82,41 @@ def test_a_worker_out_of_memory_is_tried_again_and_its_attempts_are_counted(
     assert differences(place.out, undisturbed("tiny").bits) == []
     assert place.left() == []
     tally(f"{n_deaths} workers killed, {engine}", "equal bits", f"exit {command.status}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", chosen(["folder", "zip", "shards", "parquet"], ["zip"]))
+def test_a_set_in_its_files_killed_inside_an_epoch_ends_with_equal_bits(
+    kind, place, tmp_path, tally
+):
+    """Slow: three commands, each of which imports torch. An epoch has four steps."""
+    path = KINDS[kind](tmp_path / "set")
+    text = IN_FILES.format(name=NAMES.get(kind, kind), path=path, epochs=4)
+    (tmp_path / "straight").mkdir()
+    straight = Place(tmp_path / "straight")
+    for each in (place, straight):
+        each.write(text)
+    no_room = {"HEADSTART_DECODED_GB": "0.00001"}
+    undisturbed = straight.run(**no_room)
+    straight.remove()
+    assert undisturbed.status == 0, undisturbed.said
+    killed = place.run(
+        HEADSTART_TEST_HOLD="harness.training.loop:Trainer.step:6", HEADSTART_TEST_DEATHS="1",
+        HEADSTART_TEST_AT=str(place.root / "death"), **no_room,
+    )  # fmt: skip
+    assert killed.status == -signal.SIGKILL, killed.said
+    assert list(place.out.glob("trials/*/state/*/state-*.pt")), "it goes on from a state"
+    again = place.run(**no_room)
+    assert again.status == 0, again.said
+    assert "they stay in their files" in killed.said
+    assert differences(place.out, bits(straight.out)) == []
+    assert {row["attempts"] for row in _rows(place)} == {2}
+    assert place.left() == []
+    tally(f"killed inside an epoch, {kind} in its files", "equal bits", "nothing left")
+
+
+def _rows(place: Place) -> list[dict]:
+    return pq.read_table(place.out / "trials.parquet").to_pylist()
 
 
 def _strike(

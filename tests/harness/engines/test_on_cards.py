@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from card_counters import read_ledger
+from packed_sets import IN_FILES, KINDS, NAMES
 from small_sweep import ON_CARDS
 
 from runs import ROOT, command
@@ -108,6 +109,23 @@ def test_a_killed_command_goes_on_from_its_states(card, sweep, tmp_path):
     check_ended(rows, 2)
     assert max(row["attempts"] for row in rows) == 2, done.stderr
     assert {row["steps"] for row in rows if row["status"] == "done"} <= {200 * 7}
+
+
+def test_a_set_in_its_files_is_read_ahead_for_a_card(card, sweep, tmp_path):
+    """Slow: a whole command. What is decoded goes through pinned memory."""
+    out, kind = tmp_path / "run", "shards"
+    path = KINDS[kind](tmp_path / "set")
+    text = IN_FILES.format(name=NAMES[kind], path=path, epochs=20)
+    sweep.write_text(text.replace("gpus: 0", "gpus: 1"))
+    done = card.run(
+        command(sweep, out, *given()), memory_gb=6, status=None,
+        HEADSTART_DECODED_GB="0.00001", HEADSTART_CACHE=str(tmp_path / "cache"),
+    )  # fmt: skip
+    assert "they stay in their files" in done.stderr
+    (row,) = rows_of(out)
+    check_ended([row], 1)
+    assert row["attempts"] == 1
+    assert [process.cards for process in done.processes if process.launches] == [[0]]
 
 
 def test_a_trial_that_does_not_fit_fails_in_one_line_and_spares_the_rest(card, sweep, tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from packed_sets import KINDS as PACKED
+from packed_sets import IN_FILES, KINDS, NAMES
 from stopped_trials import run_with_stops
 
 from harness.plan.planner import make_plan
@@ -35,16 +35,6 @@ EVERY_RECIPE = (
     "mixup: 0.2, cutmix: 1.0, sampling: balanced, class_weights: balanced, "
     "schedule: {name: cosine, warmup_epochs: 0.5}"
 )
-IN_FILES = """\
-name: in_files
-question: Has a set that stays in its files the same bits?
-model: {{name: lenet5}}
-data: {{name: {name}, path: {path}, split: {{train: 0.6, validation: 0.2, test: 0.2}}}}
-train: {{batch_size: 4, epochs: 2, augment: {{horizontal_flip: 0.5}}}}
-arms: {{net: {{}}}}
-seeds: 1
-resources: {{gpus: 0, workers: 1, pack: 1}}
-"""
 
 
 @pytest.mark.parametrize(
@@ -74,10 +64,11 @@ OTHERS = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("folder", "sha
 @pytest.mark.parametrize("kind", ["zip", *OTHERS])
 def test_a_set_that_stays_in_its_files_has_the_bits_of_the_decoded_one(tmp_path, monkeypatch, kind):
     """Straight through and stopped, in which case each process decodes anew what it reads."""
-    name = kind if kind == "parquet" else "webdataset" if kind == "shards" else "folder"
-    path = PACKED[kind](tmp_path / "set")
+    path = KINDS[kind](tmp_path / "set")
     sweep_file = tmp_path / "sweep.yaml"
-    sweep_file.write_text(IN_FILES.format(name=name, path=path), encoding="utf-8")
+    sweep_file.write_text(
+        IN_FILES.format(name=NAMES.get(kind, kind), path=path, epochs=2), encoding="utf-8"
+    )
     rooms = {"decoded": "1", "in files": "0.00001"}
     seen = []
     for room, gigabytes in rooms.items():
