@@ -93,24 +93,22 @@ def _parser() -> argparse.ArgumentParser:
         "of an arm diverged; 2 wrong input; 75 stopped by a signal (run the same command to go "
         "on).",
     )
-    _add_sweep(parser)
+    add_sweep(parser, sweep="the question to answer", out="run folder (default: runs/NAME)")
     _add_engine(parser)
     _add_part(parser)
     _add_showing(parser)
     return parser
 
 
-def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    """What is asked, and where it lies."""
-    parser.add_argument("sweep", type=to_path, metavar="SWEEP.yaml", help="the question to answer")
+def add_sweep(parser: argparse.ArgumentParser, *, sweep: str, out: str) -> None:
+    """What is asked, and where it lies; `sweep` and `out` are the help of these two."""
+    parser.add_argument("sweep", type=to_path, metavar="SWEEP.yaml", help=sweep)
     parser.add_argument("--profile", metavar="NAME", help="one of the file's profiles")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="assignments",
         help="override one key; may be given several times",
     )  # fmt: skip
-    parser.add_argument(
-        "--out", type=to_path, metavar="DIR", help="run folder (default: runs/NAME)"
-    )
+    parser.add_argument("--out", type=to_path, metavar="DIR", help=out)
     parser.add_argument("--data", type=_folder, metavar="DIR", help="where data sets lie")
 
 

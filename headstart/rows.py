@@ -337,6 +337,16 @@ class TrialRow(Row):
     best_val_r2: float | None = _of_target("r2", "on validation images at `best_step`")
     test_r2: float | None = _of_target("r2", "on the test part")
 
+    memory_bytes: int | None = _measured(
+        "memory of its largest steps: on a GPU the most that PyTorch's allocator held in training, "
+        "images that lie there included, and of trials that ran as `heads` or `fused` a share of "
+        "their pack; on a CPU reckoned: network, gradients, the optimizer's state, and what the "
+        "first step of an epoch keeps for the way back",
+        "bytes",
+        "no step was looked at (packs and several processes on CPUs, a head that was fitted), or a "
+        "version before this column wrote it",
+    )
+
     @classmethod
     def from_record(cls, content: Mapping[str, object]) -> TrialRow:
         """The row that a `trial.json` holds, its digest checked.

@@ -32,9 +32,9 @@ FEWEST = 3  # seeds of every arm, for a share of draws
 class Costs:
     """table: a row a task and arm: n_done, n_trainable, n_parameters, share (of the weights that
     train), train_time_s with its interval, with_features_s (training, and computing the frozen part
-    once) with its interval, setup_time_s (mean, before the first step), score with its interval,
-    is_on_frontier and p_frontier (NaN where seeds are few). remarks: what is to say of the seconds
-    of a task."""
+    once) with its interval, setup_time_s (mean, before the first step), memory_bytes (mean; NaN
+    where no trial has it), score with its interval, is_on_frontier and p_frontier (NaN where seeds
+    are few). remarks: what is to say of the seconds of a task."""
 
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     remarks: tuple[str, ...] = ()
@@ -124,5 +124,6 @@ def _of_arm(trials: pd.DataFrame, score: str, course: Course) -> dict[str, objec
         **train.columns("train_time_s", "train_time_s_"),
         **whole.columns("with_features_s", "with_features_s_"),
         "setup_time_s": mean("setup_time_s"),
+        "memory_bytes": mean("memory_bytes"),
         **final.columns("score", "score_"),
     }

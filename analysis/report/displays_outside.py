@@ -135,7 +135,10 @@ MOST_WORDS = 12
 def cost_table(findings: Findings) -> Table:
     """One row an arm: what it takes, beside how good it ends."""
     rows = findings.cost.table
-    frame = rows.assign(frontier=[_frontier_text(row) for row in rows.itertuples()])
+    frame = rows.assign(
+        frontier=[_frontier_text(row) for row in rows.itertuples()],
+        memory=[_memory_text(n_bytes) for n_bytes in rows["memory_bytes"]],
+    )
     columns = [
         *task_column(findings),
         Column("arm", "Arm"),
@@ -144,6 +147,7 @@ def cost_table(findings: Findings) -> Table:
         Column("share", "Of all", "share"),
         with_interval("train_time_s", "Training", "seconds"),
         with_interval("with_features_s", "With cached features", "seconds"),
+        Column("memory", "Memory of a step", "text", sort="memory_bytes"),
         Column("frontier", "On the frontier", "text", sort="p_frontier"),
         *further(
             Column("n_done", "Trials done", "count"),
@@ -154,9 +158,15 @@ def cost_table(findings: Findings) -> Table:
         "Means over finished trials with 95 % intervals. “With cached features”: training, and "
         "computing a frozen part once. On the frontier: no other arm is at least as good in at "
         "most as many of these seconds; beside it the share of draws of seeds (bootstrap) in "
-        "which that is so. Pretraining of a stage is not in it. Memory is not measured."
+        "which that is so. Pretraining of a stage is not in it. Memory, mean: on a GPU the most "
+        "that PyTorch held in training (of a pack a trial's share); on a CPU it is reckoned: "
+        "network, gradients, the optimizer's state, and what a step keeps for the way back."
     )
     return Table("cost", "What each arm takes", frame, tuple(columns), note)
+
+
+def _memory_text(n_bytes: float) -> str:
+    return "not recorded" if n_bytes != n_bytes else f"{n_bytes / 1e6:.3g} MB"
 
 
 def _frontier_text(row: object) -> str:

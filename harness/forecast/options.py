@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.evaluate.options import add_code, device_of
 from harness.forecast.scores import SCORES
-from headstart.cli import to_path
+from harness.options import add_sweep
 from headstart.errors import InputError, did_you_mean
 
 SEEDS = 5  # of which scores are computed where the user says nothing
@@ -49,17 +49,11 @@ def parse(argv: Sequence[str]) -> Options:
         "and validation images, before any arm is trained; and say how well each score ordered "
         "the starts where the run is there.",
     )
-    parser.add_argument("sweep", type=to_path, metavar="SWEEP.yaml", help="the sweep's file")
-    parser.add_argument("--profile", metavar="NAME", help="one of the file's profiles")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", dest="assignments",
-        help="override one key; may be given several times",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", type=to_path, metavar="DIR",
-        help="the sweep's run folder, with or without trials (default: runs/NAME)",
-    )  # fmt: skip
-    parser.add_argument("--data", type=to_path, metavar="DIR", help="where data sets lie")
+    add_sweep(
+        parser,
+        sweep="the sweep's file",
+        out="the sweep's run folder, with or without trials (default: runs/NAME)",
+    )
     parser.add_argument(
         "--seeds", type=_count, metavar="K",
         help=f"scores of the first K seeds (default: the sweep's, {SEEDS} at most)",
@@ -78,8 +72,6 @@ def parse(argv: Sequence[str]) -> Options:
     )  # fmt: skip
     add_code(parser)
     options = Options(**vars(parser.parse_args(argv)))
-    if options.data is not None and not options.data.is_dir():
-        raise InputError(f"--data {options.data}: no such folder")
     if options.images < FEWEST_IMAGES:
         raise InputError(f"--images {options.images}: at least {FEWEST_IMAGES} are needed")
     return replace(options, device=device_of(options.device))

@@ -25,6 +25,7 @@ from harness.training.context import StopAsked, TrialContext
 from harness.training.loop import wait_for
 from harness.training.memory import explained, give_back, is_out_of_memory
 from harness.training.score import Score
+from harness.training.step_memory import begin_peak
 from harness.training.trial import Measured, Trial
 from harness.trials.events import Event, Failed, GivenBack, Started, Stopped, failure
 from harness.trials.spec import TrialSpec
@@ -264,9 +265,11 @@ def _train_together(cohort: Sequence[Trial], trials: Sequence[Trial]) -> None:
         return lead.context.should_stop() or lead.context.now() >= first_state_at
 
     wait_for(lead.device)
+    begin_peak(lead.device)
     started = lead.context.now()
     lead.steps.make([trial.trainer for trial in cohort], is_due, wants_pause)
     wait_for(lead.device)
     share = (lead.context.now() - started) / len(cohort)
     for trial in cohort:
         trial.clock.seconds["train"] += share
+        trial.note_memory(len(trials))

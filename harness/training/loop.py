@@ -46,6 +46,7 @@ from harness.training.refit import Replay
 from harness.training.schedules import ProbePhase, is_cost, make_schedule
 from harness.training.score import Score, class_counts, right_sums, score_of, with_right
 from harness.training.sixteen_bits import SIXTEEN_BITS
+from harness.training.step_memory import StepMemory
 from models.dropout import set_dropout_generator
 from models.global_draws import seed_all
 from models.linear_head import calls_of
@@ -128,6 +129,7 @@ class Trainer:
         self.loss_of_batch = loss_function(settings, goal=self.goal)
         self.average = Average(network, settings.ema)
         self.loss_scale = LossScale(self.device) if settings.precision == "fp16" else None
+        self.memory: StepMemory | None = None  # whoever wants to know it gives one
         self.step_count = 0
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
@@ -165,7 +167,11 @@ class Trainer:
     def step(self) -> None:
         """One batch: forward, loss, gradients, update. Nothing is read back from the device."""
         batch = self.choose_batch()
-        self.compute(batch)
+        if self.memory is None or self.step_count % self.steps_per_epoch:
+            self.compute(batch)
+        else:  # what trains changes from epoch to epoch alone
+            with self.memory.watched(self.bare_optimizer):
+                self.compute(batch)
         self.advance(len(batch))
 
     def compute(self, batch: Batch) -> None:

@@ -40,6 +40,7 @@ from harness.training.refit import Replay, chosen_before, read_course
 from harness.training.saving import WeightFiles
 from harness.training.schedules import ProbePhase, probe_phase
 from harness.training.score import Score
+from harness.training.step_memory import StepMemory, begin_peak, peak_of
 from harness.training.steps import SOLO, Steps
 from harness.training.surgery import largest, relative_gradients
 from harness.trials.events import Ended, Event, NotDeterministic, Progress, Resumed, Stopped
@@ -82,6 +83,7 @@ class Record:
     n_since: int = 0  # early stopping: evaluations since it was beaten
     checkpoints: list[str] = field(default_factory=list)
     probe_l2: float | None = None  # that was chosen, where the head was fitted
+    memory_bytes: int | None = None  # of the largest step that was looked at
 
     def as_state(self) -> dict[str, object]:
         """Plain values; the weights are the record's own (`asdict` would copy them on a GPU)."""
@@ -230,6 +232,8 @@ class Trial:
             probe,
             self.goal,
         )
+        if self.device.type == "cpu" and self.ranks.n == 1:
+            self.trainer.memory = StepMemory(self.network)
         if head is not None:
             l2 = replay.probe_l2 if replay else None
             self.steps = ProbeSteps(head, self.parts.validation, l2, self.ranks)
@@ -337,9 +341,19 @@ class Trial:
 
     def train(self) -> None:
         """Steps until a pause is due; on the clock."""
+        begin_peak(self.device)
         with self.clock.timing("train", self.device):
             self.steps.make([self.trainer], self.is_pause_due, self.wants_pause)
+        self.note_memory()
         self.record.probe_l2 = self.steps.probe_l2
+
+    def note_memory(self, n_trials: int = 1) -> None:
+        """Keep the most that steps took; of a pack that computes as one, a trial's share."""
+        peak = peak_of(self.device)
+        if peak is None and self.trainer.memory is not None:
+            peak = self.trainer.memory.n_bytes
+        if peak:
+            self.record.memory_bytes = max(self.record.memory_bytes or 0, peak // n_trials)
 
     def wants_pause(self) -> bool:
         """Whether this process was asked to stop, or a state is due."""
@@ -673,6 +687,7 @@ class Trial:
             test_macro_f1=_known(test.macro_f1 if test else None),
             **self._of_target(test),
             probe_l2=record.probe_l2,
+            memory_bytes=record.memory_bytes,
         )
 
     def _of_target(self, test: Score | None) -> dict[str, Any]:

@@ -105,7 +105,8 @@ def test_the_columns_of_the_tables_are_what_they_were():
         "chosen_layers target "
         "best_val_mean_average_precision test_mean_average_precision best_val_micro_f1 "
         "test_micro_f1 best_val_exact_match test_exact_match best_val_quadratic_kappa "
-        "test_quadratic_kappa best_val_mae test_mae best_val_rmse test_rmse best_val_r2 test_r2"
+        "test_quadratic_kappa best_val_mae test_mae best_val_rmse test_rmse best_val_r2 test_r2 "
+        "memory_bytes"
     )
     assert " ".join(c.name for c in EvaluationRow.columns()) == (
         "trial_id arm seed step epoch samples train_time_s learning_rate train_loss val_loss "

@@ -86,3 +86,11 @@ def test_no_interval_of_seconds_goes_below_zero():
     frame.loc[frame["arm"] == "slow", "train_time_s"] = [0.1, 0.1, 0.1, 0.1, 40.0]
     row = costs(frame).table.set_index("arm").loc["slow"]
     assert row["train_time_s_low"] == row["with_features_s_low"] == 0.0
+
+
+def test_memory_is_a_mean_of_what_was_recorded():
+    frame = trials()
+    assert costs(frame).table["memory_bytes"].isna().all()
+    (first, *others) = costs(frame.assign(memory_bytes=2e6)).table["memory_bytes"]
+    assert first == 2e6
+    assert set(others) <= {2e6}
