@@ -132,6 +132,7 @@ def test_numbers_have_the_units_that_their_names_say():
         "n_train": "images", "n_validation": "images", "n_test": "images", "n_pool": "images",
         "n_workers": "processes", "gpu_workers": "workers", "images_per_s": "images per second",
         "image_height": "pixels", "image_width": "pixels", "channels": "channels",
+        "memory_bytes": "bytes",
     }  # fmt: skip
     for kind in (TrialRow, EvaluationRow, LaterTestRow):
         for column in columns_of(kind):

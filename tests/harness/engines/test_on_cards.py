@@ -80,11 +80,14 @@ def test_halves_of_a_card_keep_to_their_share(card, sweep, tmp_path):
         command(sweep, tmp_path / "run", *given("resources.gpus=0.5"), "--slots", "2"),
         gpus=1, memory_gb=6, status=None,
     )  # fmt: skip
-    check_ended(rows_of(tmp_path / "run"), 4)
+    rows = rows_of(tmp_path / "run")
+    check_ended(rows, 4)
     workers = [process for process in done.processes if process.launches]
+    peaks = [process.bytes_peak[0] for process in workers]
+    assert all(0 < row["memory_bytes"] <= max(peaks) for row in rows)
     assert len(workers) == 2
     assert all(process.cards == [0] for process in workers)
-    assert max(process.bytes_peak[0] for process in workers) <= 3 * GIGA
+    assert max(peaks) <= 3 * GIGA
 
 
 def test_a_killed_command_goes_on_from_its_states(card, sweep, tmp_path):
@@ -157,6 +160,7 @@ def test_a_pack_that_does_not_fit_goes_on_by_halves(card, sweep, tmp_path):
     rows = rows_of(out)
     check_ended(rows, 16)
     assert {row["ran_as"] for row in rows} == {"fused"}
+    assert all(0 < row["memory_bytes"] <= 0.6 * GIGA for row in rows), "a share of the pack's"
     assert sum(process.refusals for process in done.processes), "the card is large enough"
     assert "out of memory" not in done.stderr
 
