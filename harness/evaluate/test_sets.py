@@ -131,6 +131,11 @@ class Ways:
     def setting(self, key: str) -> str:
         return f"{key}: " if self.is_file else f"--set {key}="
 
+    @property
+    def to_skip(self) -> str:
+        """What leaves damaged files out."""
+        return TO_SKIP if self.is_file else SKIP_FLAG
+
 
 COMMAND_LINE = Ways()
 IN_A_FILE = Ways(is_file=True)
@@ -255,7 +260,7 @@ def read_set(
         path = given.path
         assert path is not None, "a folder is named by its path"
         return _of_tree(path, class_names, prepare, csv, on_damaged, ways)
-    dataset, images = _loaded(given, prepare, data_dir, on_damaged)
+    dataset, images = _loaded(given, prepare, data_dir, on_damaged, ways)
     rows, notes = _rows(dataset, part, ways.named(on), _is_of_catalogue(given), ways)
     names = [dataset.class_names[label] for label in dataset.labels[rows]]
     stem = given.name if given.path is None else _stem(given.path)
@@ -306,7 +311,11 @@ def _is_of_catalogue(given: Given) -> bool:
 
 
 def _loaded(
-    given: Given, prepare: Preparation, data_dir: Path | None, on_damaged: Literal["refuse", "skip"]
+    given: Given,
+    prepare: Preparation,
+    data_dir: Path | None,
+    on_damaged: Literal["refuse", "skip"],
+    ways: Ways,
 ) -> tuple[Dataset, np.ndarray]:
     """The set, and its images as the networks know images."""
     name, options = given.name, dict(given.options)
@@ -337,7 +346,7 @@ def _loaded(
                 prepare=prepare.shape,
             )
         except DataError as err:
-            raise DataError(str(err).replace(TO_SKIP, SKIP_FLAG)) from err
+            raise DataError(str(err).replace(TO_SKIP, ways.to_skip)) from err
 
     is_asked = "value_range" in fields and "value_range" not in options
     dataset = _in_range(load, prepare, are_files=_are_files(given)) if is_asked else load(None)
@@ -431,7 +440,7 @@ def _of_tree(
                 on_damaged,
                 as_gray=prepare.as_gray,
                 value_range=value_range,
-                to_skip=SKIP_FLAG,
+                to_skip=ways.to_skip,
             )
 
         decoded, good, skipped = _in_range(load, prepare, are_files=True)

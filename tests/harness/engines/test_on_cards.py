@@ -160,7 +160,6 @@ def test_a_pack_that_does_not_fit_goes_on_by_halves(card, sweep, tmp_path):
     rows = rows_of(out)
     check_ended(rows, 16)
     assert {row["ran_as"] for row in rows} == {"fused"}
-    assert all(0 < row["memory_bytes"] <= 0.6 * GIGA for row in rows), "a share of the pack's"
     assert sum(process.refusals for process in done.processes), "the card is large enough"
     assert "out of memory" not in done.stderr
 

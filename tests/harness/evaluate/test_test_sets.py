@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.evaluate.test_sets import Preparation, preparation, read_test_set
+from datasets.given import Given, read_settings
+from harness.evaluate.test_sets import IN_A_FILE, Preparation, preparation, read_set, read_test_set
 from harness.sweepfile.settings import DataChoice
 from headstart.errors import DataError, InputError
 
@@ -260,3 +261,7 @@ def test_a_damaged_file_names_the_flag_of_the_command(tmp_path, options):
     with pytest.raises(DataError, match=r"b\.png.*give --skip-damaged") as err:
         read_test_set(str(tmp_path / "set"), DIGITS, prepare, pairs=options)
     assert "on_damaged" not in str(err.value)
+    in_a_sweep = Given("folder", {"path": tmp_path / "set", **read_settings(options)})
+    with pytest.raises(DataError, match=r"b\.png.*set on_damaged: skip") as err:
+        read_set(in_a_sweep, DIGITS, prepare, "set", ways=IN_A_FILE)
+    assert "--" not in str(err.value)
