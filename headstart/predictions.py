@@ -42,6 +42,24 @@ def read_predictions(path: Path, content: bytes) -> Arrays:
     return arrays
 
 
+def read_answers(path: Path, content: bytes) -> Arrays:
+    """Of several labels or numbers: indices integers (n,); right and answers float (n, outputs).
+
+    Raises:
+        RunFolderError: the file is damaged, or its arrays do not fit each other.
+    """
+    arrays = _read(path, content, ("indices", "right", "answers"))
+    indices, right, answers = arrays["indices"], arrays["right"], arrays["answers"]
+    fits = answers.ndim == 2 and right.shape == answers.shape and len(answers) == len(indices)
+    if not fits or indices.ndim != 1 or indices.dtype.kind not in "iu":
+        raise _damaged(path, f"answers are {answers.shape}, for right {right.shape}")
+    if {right.dtype.kind, answers.dtype.kind} != {"f"}:
+        raise _damaged(path, f"answers are {answers.dtype}, and right is {right.dtype}")
+    if not (np.isfinite(right).all() and np.isfinite(answers).all()):
+        raise _damaged(path, "answers are not finite (NaN or infinity)")
+    return arrays
+
+
 def read_images(path: Path, content: bytes) -> Arrays:
     """indices integers (n,), images uint8 (n, C, H, W).
 

@@ -453,6 +453,13 @@ class AlsoTestRow(Row):
     balanced_accuracy: float | None = _field("mean over classes of accuracy on them", "fraction")
     macro_f1: float | None = _field("mean F1 over classes on them", "fraction")
     loss: float | None = _field("mean loss on them, as the trial's own")
+    mean_average_precision: float | None = _of_target("mean_average_precision", "on them")
+    micro_f1: float | None = _of_target("micro_f1", "on them")
+    exact_match: float | None = _of_target("exact_match", "on them")
+    quadratic_kappa: float | None = _of_target("quadratic_kappa", "on them")
+    mae: float | None = _of_target("mae", "on them")
+    rmse: float | None = _of_target("rmse", "on them")
+    r2: float | None = _of_target("r2", "on them")
     device: str = _text("`cpu`, or the name of the GPU that computed the answers")
 
 

@@ -22,6 +22,7 @@ from analysis.findings.findings import Findings
 from analysis.statistics.times.course import ACCURACY, Course
 
 MOST_DOTS = 400  # of one arm; more would hide each other
+NOISE = "The grey bar is the spread that a test set of this size causes by itself (binomial). "
 
 
 def final_accuracy(
@@ -152,8 +153,8 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
                     findings,
                     task,
                 ),
-                "Standard deviation over seeds with its 95 % interval. The grey bar is the spread "
-                "that a test set of this size causes by itself (binomial). An arrow: the interval "
+                "Standard deviation over seeds with its 95 % interval. "
+                f"{NOISE if steady['binomial_sd'].notna().any() else ''}An arrow: the interval "
                 "goes on beyond the axis.",
                 figure,
                 in_page=False,

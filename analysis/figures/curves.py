@@ -26,7 +26,7 @@ from analysis.figures.style import (
     short,
 )
 from analysis.findings.findings import Findings
-from analysis.statistics.times.course import ACCURACY, Course
+from analysis.statistics.times.course import ACCURACY, COURSES, Course
 
 MOST_RUNS = 10  # single runs of an arm; more are mud
 
@@ -70,7 +70,7 @@ def learning_curves(
     kinds = {"dashed: training": dashed, "dotted: validation on right labels": dotted}
     if seen := [name for name, metric in kinds.items() if (bands["metric"] == metric).any()]:
         ax.set_title("; ".join(seen), color=SOFT, fontweight="normal", loc="right")
-    _frame(ax, bands, quantity != "loss")
+    _frame(ax, bands, COURSES[quantity].is_share)
     return ax
 
 
@@ -159,6 +159,8 @@ def _draw_learning(findings: Findings, styles: Styles, task: str) -> Iterator[Dr
         figure, axes = grid_figure(len(quantities))
         for ax, quantity in zip(axes, quantities, strict=True):
             learning_curves(ax, bands, runs, chosen, quantity, until)
+            if quantity == findings.course.name:
+                ax.set_ylabel(f"{ax.get_ylabel()}{findings.course.of_unit}")
         shared_legend(figure, axes[0])
         yield Drawing(
             file_name(name, findings, task),

@@ -57,7 +57,8 @@ def draw(findings: Findings, styles: style.Styles) -> Iterator[Drawing]:
         return
     pairs = list(dict.fromkeys(key[:3] for key in rows))[:MOST_PAIRS]
     sets = [s for s in sets_of(findings.runs.outside) if s in {key[3] for key in rows}][:MOST_SETS]
-    times, unit = (100, "points") if findings.course.is_share else (1, "nats")
+    course = findings.course
+    times, unit = (100, "points") if course.is_share else (1, course.measured_in or course.unit)
     figure, axes = style.grid_figure(len(sets), height=3.4)
     for ax, name in zip(axes, sets, strict=True):
         shown = [(inside[pair], rows[(*pair, name)]) for pair in pairs if (*pair, name) in rows]

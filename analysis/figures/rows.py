@@ -16,6 +16,8 @@ import pandas as pd
 from analysis import words
 from analysis.findings.searches import Decisions, Search, setting_text
 from analysis.statistics.samples.arrays import Floats
+from analysis.statistics.times.course import COURSES
+from headstart.metrics import ONLY_OF_TARGETS
 
 # By the metric: drawn solid on validation images, dashed on training images, and dotted on
 # validation images by their right labels.
@@ -24,6 +26,10 @@ QUANTITIES = {
     "balanced_accuracy": ("Balanced accuracy", "val_balanced_accuracy", "", ""),
     "macro_f1": ("Macro F1", "val_macro_f1", "", ""),
     "loss": ("Loss", "val_loss", "train_loss", "val_right_loss"),
+    **{
+        name: (words.sentence(COURSES[name].words).rstrip("."), COURSES[name].column, "", "")
+        for name in ONLY_OF_TARGETS
+    },
 }
 
 MOST_CELLS = 70  # classes of a matrix in the page: more would be less than 9 pixels each

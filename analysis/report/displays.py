@@ -60,7 +60,7 @@ def estimate_text(row: Comparison) -> str:
         ratio = words.interval("ratio", row.estimate, row.low, row.high)
         return f"{row.bound_words}{ratio}"
     number, *ends = words.interval(row.kind, row.estimate, row.low, row.high).split(" ", 1)
-    return " ".join([number, *(["points"] if row.kind == "points" else []), *ends])
+    return " ".join([f"{number}{row.behind}", *ends])
 
 
 def common_text(row: Any) -> str:

@@ -120,10 +120,14 @@ def reached_table(findings: Findings) -> Table:
     return Table("targets", "When each target was reached", frame, columns, note)
 
 
+NOISE = "Test-set noise is the binomial SD of an accuracy on that many images. "
+
+
 def stability_table(findings: Findings) -> Table:
     """Spread over seeds, broken trials, restlessness of the curves."""
     is_share = findings.course.is_share
-    unit, kind = (" (points)", "points_plain") if is_share else ("", "number")
+    unit, kind = (" (points)", "points_plain") if is_share else (findings.course.of_unit, "number")
+    has_noise = bool(findings.stability["binomial_sd"].notna().any())  # of accuracy alone
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),
@@ -133,7 +137,7 @@ def stability_table(findings: Findings) -> Table:
         Column("late_sd", f"Late-phase SD{unit}", kind),
         with_interval("broken_share", "Failed or diverged", "share", "broken_"),
         *further(
-            Column("binomial_sd", f"Test-set noise{unit}", kind),
+            *([Column("binomial_sd", f"Test-set noise{unit}", kind)] if has_noise else []),
             Column("excess_p", "p (no excess)", "probability"),
             Column("range", f"Range{unit}", kind),
             Column("largest_drawdown", f"Largest drawdown{unit}", kind),
@@ -143,9 +147,8 @@ def stability_table(findings: Findings) -> Table:
     )
     note = (
         "SD with ddof 1. Two seeds apart: mean difference of two seeds (Gini), whose interval "
-        "suffers less from heavy tails. Test-set noise is the binomial SD of an accuracy on that "
-        "many images. Late-phase SD, drawdown, spikes and generalisation gap are means over trials "
-        "of what happens within a run."
+        f"suffers less from heavy tails. {NOISE if has_noise else ''}Late-phase SD, drawdown, "
+        "spikes and generalisation gap are means over trials of what happens within a run."
     )
     return Table("stability", "Stability", findings.stability, columns, note)
 

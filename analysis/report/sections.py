@@ -193,11 +193,6 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
         yield from displays_outside.outside_words(findings)
     if key == "cost":
         yield from findings.cost.remarks
-    if key == "provenance" and not has_classes:
-        yield (
-            "In a sweep whose targets have no accuracy, loss: cross_entropy and select: "
-            "val_accuracy, the defaults, stand for the target’s own loss and its leading metric."
-        )
     if key == "forecasts":
         yield from displays_forecasts.forecast_words(findings)
     if key == "labels":

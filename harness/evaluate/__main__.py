@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from datasets.target import TargetSettings
 from harness.evaluate.confusable import case_merged, confusable_pairs, look_alikes
 from harness.evaluate.options import OWN, Networks, Options, parse
 from harness.evaluate.report import Scores, describe, prepare, summary
@@ -23,10 +24,12 @@ from harness.evaluate.test_sets import Preparation, TestSet, read_test_set
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, InputError
 from headstart.files import atomic_path, write_json
+from headstart.metrics import WITHOUT_ACCURACY
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.statistics.samples.intervals import Interval
     from analysis.statistics.samples.predictions import Predictions
     from harness.evaluate.models import Answers, SavedModel
 
@@ -35,16 +38,23 @@ SEED = 0  # of the intervals' own draws: the same images give the same intervals
 
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
+    from harness.evaluate import of_targets
     from harness.evaluate.models import read_run  # torch: no mistake above needs it
-    from harness.evaluate.networks import check_classes, networks_of
+    from harness.evaluate.networks import networks_of
 
     sweep = read_run(options.run, options.code)
     networks = options.networks or _usual(options) if sweep.refit else options.networks
     saved, said = networks_of(options.run, sweep, options.arms, networks)
-    check_classes(options.run, saved, "harness.evaluate")
+    has_classes = not of_targets.kind_of(options, saved)
     if said:
         print(said)
     tests, answered = _own_test_parts(saved) if options.on == OWN else _shown(options, saved)
+    if not has_classes:
+        of_arms = of_targets.score_arms(saved, tests, answered, sweep.labels, options.ensemble)
+        for line in of_targets.describe(options, tests, saved, of_arms):
+            print(line)
+        print(of_targets.write(options, tests, saved, of_arms, answered))
+        return EXIT_DONE
     scores = []
     for arm in dict.fromkeys(model.arm for model in saved):
         members = [model for model in saved if model.arm == arm]
@@ -89,6 +99,7 @@ def score_arm(
     by_class = score_intervals(predictions, trials, names, rng=rng, zero_division=float("nan"))
     counts = confusion(predictions, len(names)).pooled
     right = [float((p.predicted == p.labels).mean()) for p in predictions.values()]
+    of_order = _of_order(members, test, probabilities) if members[0].row.target else {}
     merge, merged = case_merged(names), None
     if merge is not None:
         merged, _ = nested_intervals(
@@ -105,6 +116,7 @@ def score_arm(
         counts=counts,
         pairs=confusable_pairs(counts, names),
         groups=look_alikes(counts, names),
+        of_order=of_order,
     )
     if not ensemble:
         return scores
@@ -122,6 +134,21 @@ def score_arm(
     )
 
 
+def _of_order(
+    members: Sequence[SavedModel], test: TestSet, probabilities: dict[str, np.ndarray]
+) -> dict[str, Interval]:
+    """What only ordered classes have, with intervals over seeds."""
+    import pandas as pd
+
+    from analysis.findings.by_arm import final_interval
+    from harness.evaluate.models import Answers, scored
+
+    names, kind = ("quadratic_kappa", "mae"), members[0].row.target
+    own = [scored(Answers(probabilities[m.id], 0.0), test.right, kind).columns() for m in members]
+    table = pd.DataFrame(own, columns=list(names), dtype=float)
+    return {name: final_interval(table, name, is_share=False) for name in names}
+
+
 def _shown(
     options: Options, saved: Sequence[SavedModel]
 ) -> tuple[dict[str, TestSet], dict[str, Answers]]:
@@ -133,7 +160,7 @@ def _shown(
     for number, model in enumerate(saved, 1):
         print(f"\r{number}/{len(saved)} networks", end="", file=sys.stderr, flush=True)
         test = tests[model.arm]
-        answered[model.id] = answers(model, test.images, test.labels, options.device)
+        answered[model.id] = answers(model, test.images, test.right, options.device)
     print(file=sys.stderr)
     return tests, answered
 
@@ -168,14 +195,16 @@ def _own_test_parts(saved: Sequence[SavedModel]) -> tuple[dict[str, TestSet], di
     tests: dict[str, TestSet] = {}
     answered = {}
     for model in saved:
-        rows, labels, answered[model.id] = own_answers(model)
+        rows, right, answered[model.id] = own_answers(model)
         name = model.row.dataset
+        is_wanted = model.row.target in WITHOUT_ACCURACY
         test = TestSet(
             name=OWN,
             images=np.empty((len(rows), 0, 0, 0), np.uint8),  # the trials have looked at them
-            labels=labels,
+            labels=np.arange(len(rows)) if is_wanted else right,
             files=tuple(f"{name}/{row}" for row in rows.tolist()),
             fingerprint=model.row.dataset_fingerprint,
+            wanted=right if is_wanted else None,
         )
         if tests.setdefault(model.arm, test).files != test.files:
             raise InputError(
@@ -187,10 +216,11 @@ def _own_test_parts(saved: Sequence[SavedModel]) -> tuple[dict[str, TestSet], di
 
 def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestSet]:
     """For each arm the test set as its networks know images; read once for all that agree."""
-    read: dict[tuple[Preparation, tuple[str, ...]], TestSet] = {}
+    read: dict[tuple[Preparation, tuple[str, ...], TargetSettings | None], TestSet] = {}
     tests: dict[str, TestSet] = {}
     for model in saved:
-        key = (prepare(model, options.preprocess), model.class_names)
+        target = model.data.options.target
+        key = (prepare(model, options.preprocess), model.class_names, target)
         if key not in read:
             read[key] = read_test_set(
                 options.on,
@@ -201,6 +231,7 @@ def _test_sets(options: Options, saved: Sequence[SavedModel]) -> dict[str, TestS
                 on_damaged=options.on_damaged,
                 pairs=options.settings,
                 part=options.part,
+                target=target,
             )
         if tests.setdefault(model.arm, read[key]) is not read[key]:
             raise InputError(
@@ -263,7 +294,8 @@ def _write(
         merge = case_merged(names)
         given = _predictions(test, answer.probabilities)
         merged = None if merge is None else _merged_accuracy(given, merge)
-        rows.append(files.trial_row(model, test, scored(answer, test.labels), merged))
+        own = scored(answer, test.labels, model.row.target)
+        rows.append(files.trial_row(model, test, own, merged))
         who = {"arm": model.arm, "seed": model.row.seed, "trial_id": model.id}
         answers += files.prediction_rows(who, test, names, answer.probabilities)
     for score in scores:

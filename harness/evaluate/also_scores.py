@@ -158,7 +158,7 @@ def _scored(
 ) -> Iterator[tuple[AlsoTestRow | None, _Wanted, str]]:
     """Each score, or why there is none; a set is read once for all networks that see it alike."""
     shown: Shown | None = None
-    images, labels = np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64)
+    images, right = np.empty((0, 1, 1, 1), np.uint8), np.empty(0, np.int64)
     kept: tuple[bytes, np.ndarray] | None = None  # of images made worse
     for each in wanted:
         try:
@@ -166,14 +166,14 @@ def _scored(
                 its = _shown_to(each.item, each.model)
                 if its != shown:
                     test = sets.read(each.item, its)
-                    shown, images, labels = its, test.images, test.labels
+                    shown, images, right = its, test.images, test.right
             else:
-                rows, labels = _own_test_part(each.model)
+                rows, right = _own_test_part(each.model)
                 key = each.data.fingerprint.encode() + rows.tobytes()
                 if kept is None or kept[0] != key:
                     kept = key, _made_worse(each, rows, catalogue)
                 images = kept[1]
-            yield _row(each, images, labels, device), each, ""
+            yield _row(each, images, right, device), each, ""
         except InputError as err:  # one that fails spares the others
             yield None, each, str(err)
 
@@ -181,8 +181,8 @@ def _scored(
 def _own_test_part(model: SavedModel) -> tuple[np.ndarray, np.ndarray]:
     from harness.evaluate.models import own_answers
 
-    rows, labels, _ = own_answers(model)
-    return rows, labels
+    rows, right, _ = own_answers(model)
+    return rows, right
 
 
 def _made_worse(each: _Wanted, rows: np.ndarray, catalogue: DataCatalogue) -> np.ndarray:
@@ -199,13 +199,13 @@ def _made_worse(each: _Wanted, rows: np.ndarray, catalogue: DataCatalogue) -> np
     return out
 
 
-def _row(each: _Wanted, images: np.ndarray, labels: np.ndarray, device: str) -> AlsoTestRow:
+def _row(each: _Wanted, images: np.ndarray, right: np.ndarray, device: str) -> AlsoTestRow:
     import torch
 
     from harness.evaluate.models import answers, scored
 
-    score = scored(answers(each.model, images, labels, device), labels)
     item, row = each.item, each.model.row
+    score = scored(answers(each.model, images, right, device), right, row.target)
     name, strength = ("", None)
     if isinstance(item, Corrupted):
         name, strength = item.corruption, item.strength
@@ -217,11 +217,8 @@ def _row(each: _Wanted, images: np.ndarray, labels: np.ndarray, device: str) -> 
         corruption=name,
         strength=strength,
         fingerprint=each.fingerprint,
-        n_images=len(labels),
-        accuracy=score.accuracy,
-        balanced_accuracy=score.balanced_accuracy,
-        macro_f1=score.macro_f1,
-        loss=score.loss,
+        n_images=len(right),
+        **score.columns(),
         device=device if device == "cpu" else torch.cuda.get_device_name(),
     )
 

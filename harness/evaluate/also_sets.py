@@ -18,6 +18,7 @@ import numpy as np
 from datasets.cache.checked import is_in_files
 from datasets.given import Given
 from datasets.image_corruptions import FORMAT, SMALL, value_of
+from datasets.target import TargetSettings
 from harness.evaluate.test_sets import IN_A_FILE, Preparation, TestSet, preparation, read_set
 from harness.sweepfile.settings import AlsoTest, Corrupted, DataChoice
 from harness.trials.catalogue import DataCatalogue
@@ -31,10 +32,12 @@ MOST_COMPARED = 2 << 30  # bytes of a training set whose images are looked for i
 
 @dataclass(frozen=True)
 class Shown:
-    """How networks see a set: what its images are made like, and the classes that they know."""
+    """How networks see a set: what its images are made like, the classes that they know, and what
+    their labels stand for, where these are no classes."""
 
     prepare: Preparation
     class_names: tuple[str, ...]
+    target: TargetSettings | None = None
 
 
 def shown_as(
@@ -46,7 +49,8 @@ def shown_as(
 ) -> Shown:
     """How a network that was trained on `data`, whose images are kept at this size, sees a set."""
     preprocess = item.options.model_dump(exclude_unset=True).get("preprocess")
-    return Shown(preparation(data, image_size, channels, preprocess), class_names)
+    prepare = preparation(data, image_size, channels, preprocess)
+    return Shown(prepare, class_names, data.options.target)
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class AlsoSets:
             options["path"] = expanded(options["path"])
         test = read_set(
             Given(item.name, options), shown.class_names, shown.prepare, item.called,
-            data_dir=self.data_dir, part=item.part, ways=IN_A_FILE,
+            data_dir=self.data_dir, part=item.part, ways=IN_A_FILE, target=shown.target,
         )  # fmt: skip
         self._fingerprints[item.called, shown] = test.fingerprint
         return test

@@ -50,10 +50,7 @@ def trial_row(model: SavedModel, test: TestSet, score: Score, merged: float | No
         dataset=test.name,
         dataset_fingerprint=test.fingerprint,
         n_test=len(test.labels),
-        test_accuracy=score.accuracy,
-        test_loss=score.loss,
-        test_balanced_accuracy=score.balanced_accuracy,
-        test_macro_f1=score.macro_f1,
+        **score.columns("test_"),
         accuracy_case_merged=merged,
     )
 

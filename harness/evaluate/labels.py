@@ -13,12 +13,16 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from datasets.base import Dataset
 from datasets.catalog import class_alias
 from datasets.files.image_kinds import is_image_name
 from datasets.files.trees import Tree
-from datasets.tables.text import decode, read_bytes, rows
+from datasets.tables.text import decode, read_bytes
+from datasets.tables.text import rows as rows_of
+from datasets.target import TargetSettings
 from headstart.caches import expanded
 from headstart.errors import DataError
+from headstart.metrics import WITHOUT_ACCURACY
 
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "path", "name")
 LABEL_COLUMNS = ("label", "class", "target", "y", "character")
@@ -53,6 +57,44 @@ def labels_of(
             f"know: {shown}{more}; it knows {', '.join(class_names)}{hint}"
         )
     return np.array([table[label] for label in given], dtype=np.int64)
+
+
+def wanted_of(
+    dataset: Dataset,
+    rows: np.ndarray,
+    class_names: Sequence[str],
+    target: TargetSettings | None,
+    where: str,
+) -> np.ndarray | None:
+    """float64 (n, outputs): what several labels or numbers of these rows are; None of classes.
+
+    Args:
+        class_names: the outputs of the networks, whose labels are in this order.
+        target: of the networks' own data; None: they say classes.
+
+    Raises:
+        DataError: the set and the networks have different targets, or a label that these lack.
+    """
+    kinds = ("" if t is None else t.kind for t in (dataset.target, target))
+    here, known = (kind if kind in WITHOUT_ACCURACY else "" for kind in kinds)
+    if here != known:
+        asked, given = (f"a target of the kind {k}" if k else "classes" for k in (known, here))
+        raise DataError(f"{where}: the networks say {asked}, and the set has {given}")
+    if dataset.target is None or target is None or not known:
+        return None
+    there: np.ndarray = dataset.target.table.astype(np.float64)[dataset.labels[rows]]
+    if known == "number":
+        if dataset.target.unit != target.unit:
+            raise DataError(f"{where}: its numbers have the unit '{dataset.target.unit}', and the "
+                            f"networks say '{target.unit}'")  # fmt: skip
+        return there
+    strangers = [name for name in dataset.target.names if name not in class_names]
+    if strangers:
+        raise DataError(f"{where}: has the label '{strangers[0]}', which the networks do not know; "
+                        f"they know {', '.join(class_names)}")  # fmt: skip
+    wanted = np.zeros((len(rows), len(class_names)))
+    wanted[:, [class_names.index(name) for name in dataset.target.names]] = there
+    return wanted
 
 
 def listed_files(tree: Tree, table: str) -> tuple[list[str], list[str], tuple[str, ...]]:
@@ -95,7 +137,7 @@ def _listed(
     Where a table has more than two columns, a note says which one was taken for the labels, and
     how the rows of the test part alone are read where another column holds parts.
     """
-    lines = list(rows(decode(content, where), where))
+    lines = list(rows_of(decode(content, where), where))
     if not lines:
         raise DataError(f"{where}: empty; a file name and a label on each line are needed")
     file_column, label_column, n_header = _columns(lines[0][1])

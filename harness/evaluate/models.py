@@ -18,7 +18,7 @@ from harness.sweepfile.reader import load_run
 from harness.sweepfile.settings import Condition, DataChoice, Sweep
 from harness.training.arrays import Normalise
 from harness.training.determinism import allow_refused_operations
-from harness.training.goal import answers_of
+from harness.training.goal import Right, answers_of, loss_of_target, score_of_target
 from harness.training.loop import both_ways, forward_in_parts, loss_function
 from harness.training.machine import CPU_PART
 from harness.training.memory import halved_until_it_fits, images_at_once
@@ -28,7 +28,7 @@ from harness.trials.catalogue import kept_size
 from headstart.digests import image_keys
 from headstart.errors import InputError, ModelError, RunFolderError, did_you_mean
 from headstart.metrics import WITHOUT_ACCURACY
-from headstart.predictions import read_predictions
+from headstart.predictions import read_answers, read_predictions
 from headstart.records import (
     MODEL,
     PlannedTrial,
@@ -149,12 +149,12 @@ def finished_models(folder: Path, sweep: Sweep, stages: Sequence[str]) -> list[S
 
 
 def answers(
-    model: SavedModel, images: np.ndarray, labels: np.ndarray | None, device: str = "cpu"
+    model: SavedModel, images: np.ndarray, right: Right | None, device: str = "cpu"
 ) -> Answers:
     """What the model says of uint8 (n, C, H, W) images, in the precision that it was trained in.
 
-    The images are prepared as those it was trained on; `labels`, int64 (n,), are for the loss only,
-    None where there are none; `device` is `cpu` or `cuda`.
+    The images are prepared as those it was trained on; what is `right` is for the loss only, None
+    where that is not known; `device` is `cpu` or `cuda`.
 
     Raises:
         ModelError: weights that are missing, damaged, or of another network.
@@ -180,10 +180,18 @@ def answers(
     logits, _ = halved_until_it_fits(compute, images_at_once((height, width), place))
     check_logits(logits, str(model.path))
     shares = _said(model.row, logits).numpy()
-    if labels is None:
+    if right is None:
         return Answers(shares, float("nan"))
-    loss = loss_function(train)(logits, torch.from_numpy(np.ascontiguousarray(labels)))
-    return Answers(shares, float(loss))
+    return Answers(shares, _loss(model, logits, torch.from_numpy(np.ascontiguousarray(right))))
+
+
+def _loss(model: SavedModel, logits: torch.Tensor, right: torch.Tensor) -> float:
+    """Mean loss of logits, as the trial computes it."""
+    kind = model.row.target
+    train = model.condition.train.for_target(kind)
+    if kind in WITHOUT_ACCURACY or train.loss == "ordinal":
+        return loss_of_target(kind, train, logits, right, scale_of(model.row))
+    return float(loss_function(train)(logits, right))
 
 
 def _said(row: TrialRow, logits: torch.Tensor) -> torch.Tensor:
@@ -268,15 +276,17 @@ def check_logits(logits: torch.Tensor, whose: str) -> None:
         )
 
 
-def scored(answers: Answers, labels: np.ndarray) -> Score:
-    """The score of answers to images with these labels."""
-    shares = torch.from_numpy(answers.probabilities)
-    counts = class_counts(shares.argmax(dim=1), torch.from_numpy(labels), shares.shape[1])
-    return score_of(answers.loss, len(labels), counts.tolist())
+def scored(answers: Answers, right: Right, kind: str = "") -> Score:
+    """The score of answers to images of which this is right; `kind` is that of the target."""
+    shares, wanted = torch.from_numpy(answers.probabilities), torch.from_numpy(right)
+    if kind:
+        return score_of_target(kind, answers.loss, shares, wanted)
+    counts = class_counts(shares.argmax(dim=1), wanted, shares.shape[1])
+    return score_of(answers.loss, len(right), counts.tolist())
 
 
-def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
-    """Rows of the data set, labels and answers of the test part that the trial itself had.
+def own_answers(model: SavedModel) -> tuple[np.ndarray, Right, Answers]:
+    """Rows of the data set, what is right, and answers, of the test part that the trial had.
 
     Raises:
         RunFolderError: its predictions are missing or damaged.
@@ -285,11 +295,15 @@ def own_answers(model: SavedModel) -> tuple[np.ndarray, np.ndarray, Answers]:
     content = checked_bytes(path.parents[2], path.parent.name, path.name, model.row)
     if content is None:
         raise RunFolderError(f"{path}: is not there, so its own answers are not known")
+    loss = float("nan") if model.row.test_loss is None else model.row.test_loss
+    if model.row.target in WITHOUT_ACCURACY:
+        kept = read_answers(path, content)
+        order = np.argsort(kept["indices"], kind="stable")
+        own = Answers(kept["answers"].astype(np.float32)[order], loss)
+        return kept["indices"][order], kept["right"].astype(np.float64)[order], own
     kept = read_predictions(path, content)
     order = np.argsort(kept["indices"], kind="stable")
-    shares = kept["probabilities"].astype(np.float32)[order]
-    loss = model.row.test_loss
-    own = Answers(shares, float("nan") if loss is None else loss)
+    own = Answers(kept["probabilities"].astype(np.float32)[order], loss)
     return kept["indices"][order], kept["labels"][order], own
 
 

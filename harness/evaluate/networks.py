@@ -97,20 +97,6 @@ def _scored_rows(run: Path, saved: Sequence[SavedModel]) -> dict[str, TrialRow |
     return {m.id: trials.get(m.row.refits) if m.row.refits else m.row for m in saved}
 
 
-def check_classes(run: Path, saved: Sequence[SavedModel], command: str) -> None:
-    """See that all networks say classes.
-
-    Raises:
-        InputError: one says labels or numbers; `command` is what asks.
-    """
-    for model in saved:
-        if model.row.target in WITHOUT_ACCURACY:
-            raise InputError(
-                f"{run}: '{model.arm}' was trained for a target of the kind {model.row.target}, "
-                f"and {command} counts classes; python -m harness.predict shows what it says"
-            )
-
-
 def _which(saved: Sequence[SavedModel], refitted: bool) -> str:
     """Which networks are taken, and on how many images they were trained."""
     sizes = sorted({model.row.n_train for model in saved if model.row.n_train is not None})

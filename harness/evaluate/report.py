@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -58,6 +58,7 @@ class Scores:
         ensemble, ensemble_merged: of the mean of the seeds' probabilities, interval over images.
         ensemble_pairs: what the ensemble takes for what.
         label: what people read in place of the arm's name; empty: the name.
+        of_order: of ordered classes: `quadratic_kappa` and `mae`, mean with interval over seeds.
     """
 
     arm: str
@@ -74,6 +75,7 @@ class Scores:
     ensemble_merged: IntervalLike | None = None
     ensemble_pairs: tuple[Pair, ...] = ()
     label: str = ""
+    of_order: Mapping[str, IntervalLike] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -91,14 +93,20 @@ def describe(
     """What the command prints."""
     test = tests[scores[0].arm]
     present = len(np.unique(test.labels))
+    lines = heading(options, test, f"images of {present} classes", saved[0])
+    for score in scores:
+        lines += ["", *_describe_arm(score)]
+    return lines
+
+
+def heading(options: Options, test: TestSet, of_what: str, model: SavedModel) -> list[str]:
+    """What was shown to which networks, `of_what` in words, and what must be said of it."""
     lines = [
-        f"{options.run} on {options.on}: {len(test.labels)} images of {present} classes; "
-        f"{prepare(saved[0], options.preprocess).words()}"
+        f"{options.run} on {options.on}: {len(test.labels)} {of_what}; "
+        f"{prepare(model, options.preprocess).words()}"
     ]
     lines += [f"  warning: {warning}" for warning in test.warnings]
     lines += [f"  note: {note}" for note in test.notes]
-    for score in scores:
-        lines += ["", *_describe_arm(score)]
     return lines
 
 
@@ -107,6 +115,9 @@ def _describe_arm(score: Scores) -> list[str]:
     lines = [f"{score.shown}: {n} network{'s' * (n > 1)}, of {n} seed{'s' * (n > 1)}"]
     lines += _describe_mean(score)
     lines.append("  each seed                   " + "  ".join(_pc(a) for a in score.accuracies))
+    for name, each in score.of_order.items():
+        said = {"quadratic_kappa": "quadratic kappa", "mae": "mean error, in places"}[name]
+        lines.append(f"  {said:<28}{_plain(each)}  over seeds, these images")
     if score.merged is not None:
         lines.append(f"  letter case merged          {_with(score.merged)}  over seeds")
     if score.ensemble is not None:
@@ -143,24 +154,18 @@ def summary(
     scores: Sequence[Scores],
 ) -> dict[str, object]:
     """The numbers that were printed, and what they were made of."""
-    test = tests[scores[0].arm]
     return {
-        "run": str(options.run),
-        "on": options.on,
-        "command": without_secrets(shlex.join(["python", "-m", "harness.evaluate", *sys.argv[1:]])),
-        "n_test": len(test.labels),
-        "fingerprint": test.fingerprint,
-        "notes": list(test.notes),
-        "warnings": list(test.warnings),
-        "prepared": {m.arm: asdict(prepare(m, options.preprocess)) for m in saved},
+        **command_line(options, tests[scores[0].arm]),
+        "prepared": prepared(options, saved),
         "arms": {
             s.arm: {
                 "accuracies": s.accuracies,
-                "over_seeds": _interval(s.seeds),
-                "over_seeds_and_images": _interval(s.images),
-                "case_merged": _interval(s.merged),
-                "ensemble": _interval(s.ensemble),
-                "ensemble_case_merged": _interval(s.ensemble_merged),
+                **_measures(s),
+                "over_seeds": interval_json(s.seeds),
+                "over_seeds_and_images": interval_json(s.images),
+                "case_merged": interval_json(s.merged),
+                "ensemble": interval_json(s.ensemble),
+                "ensemble_case_merged": interval_json(s.ensemble_merged),
                 "groups": [asdict(group) for group in s.groups],
                 "pairs": [asdict(pair) for pair in s.pairs],
                 "ensemble_pairs": [asdict(pair) for pair in s.ensemble_pairs],
@@ -170,7 +175,31 @@ def summary(
     }
 
 
-def _interval(interval: IntervalLike | None) -> dict[str, object] | None:
+def _measures(score: Scores) -> dict[str, object]:
+    """What only ordered classes have."""
+    of_order = {name: interval_json(each) for name, each in score.of_order.items()}
+    return {"of_order": of_order} if of_order else {}
+
+
+def command_line(options: Options, test: TestSet) -> dict[str, object]:
+    """What was evaluated on what, and by which command."""
+    return {
+        "run": str(options.run),
+        "on": options.on,
+        "command": without_secrets(shlex.join(["python", "-m", "harness.evaluate", *sys.argv[1:]])),
+        "n_test": len(test.labels),
+        "fingerprint": test.fingerprint,
+        "notes": list(test.notes),
+        "warnings": list(test.warnings),
+    }
+
+
+def prepared(options: Options, saved: Sequence[SavedModel]) -> dict[str, object]:
+    """By arm how images are made like those of its own data."""
+    return {model.arm: asdict(prepare(model, options.preprocess)) for model in saved}
+
+
+def interval_json(interval: IntervalLike | None) -> dict[str, object] | None:
     return None if interval is None else dict(vars(interval))
 
 
@@ -178,6 +207,12 @@ def _with(interval: IntervalLike) -> str:
     if np.isnan(interval.low):
         return f"{_pc(interval.estimate)} (no interval: {interval.note or 'one value'})"
     return f"{_pc(interval.estimate)} ({_pc(interval.low)} to {_pc(interval.high)})"
+
+
+def _plain(interval: IntervalLike) -> str:
+    if np.isnan(interval.low):
+        return f"{interval.estimate:.4g} (no interval: {interval.note or 'one value'})"
+    return f"{interval.estimate:.4g} ({interval.low:.4g} to {interval.high:.4g})"
 
 
 def _pc(share: float) -> str:

@@ -31,10 +31,12 @@ from datasets.labels.offered import column_of_images
 from datasets.layout.layout import read_layout
 from datasets.layout.types import Asked
 from datasets.preprocess import shape_images
-from harness.evaluate.labels import labels_of, listed_files
+from datasets.target import TargetSettings
+from harness.evaluate.labels import labels_of, listed_files, wanted_of
 from harness.sweepfile.settings import DataChoice
 from headstart.caches import expanded
 from headstart.errors import DataError, InputError
+from headstart.metrics import WITHOUT_ACCURACY
 from headstart.own_code import is_reference, shown
 
 Loaded = TypeVar("Loaded")
@@ -143,16 +145,17 @@ IN_A_FILE = Ways(is_file=True)
 
 @dataclass(frozen=True)
 class TestSet:
-    """Images with labels among a network's classes.
+    """Images with labels among a network's classes, or with what its target has in their place.
 
     Attributes:
         name: of the set, also the stem of the files that are written about it.
         images: uint8 (n, C, H, W).
-        labels: int64 (n,), indices into the network's class names.
+        labels: int64 (n,), indices into the network's class names; with `wanted`, 0, 1, 2, …
         files: names of the images, for people.
         fingerprint: 32 hex characters of images and labels.
         notes: what must be said about it.
         warnings: what must be said first.
+        wanted: float64 (n, outputs), what several labels or numbers are; None of classes.
     """
 
     __test__ = False  # no test class, whatever pytest makes of the name
@@ -164,6 +167,12 @@ class TestSet:
     fingerprint: str
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    wanted: np.ndarray | None = None
+
+    @property
+    def right(self) -> np.ndarray:
+        """What a network should answer, as its score takes it."""
+        return self.labels if self.wanted is None else self.wanted
 
 
 def preparation(
@@ -212,6 +221,7 @@ def read_test_set(
     on_damaged: Literal["refuse", "skip"] = "refuse",
     pairs: Sequence[str] = (),
     part: TestPart | None = None,
+    target: TargetSettings | None = None,
 ) -> TestSet:
     """Read, prepare and label the test set.
 
@@ -221,6 +231,7 @@ def read_test_set(
         on_damaged: `refuse` a damaged image, or `skip` it with a note.
         pairs: options of the set, KEY=VALUE.
         part: which images; None: the test part, and all where the set has no parts.
+        target: of the networks' own data, where that is no class.
 
     Raises:
         DataError: nothing there, no labels, labels that the network does not know.
@@ -231,7 +242,7 @@ def read_test_set(
         )
     return read_set(
         _given(on, csv, pairs), class_names, prepare, on,
-        csv=csv, data_dir=data_dir, on_damaged=on_damaged, part=part,
+        csv=csv, data_dir=data_dir, on_damaged=on_damaged, part=part, target=target,
     )  # fmt: skip
 
 
@@ -246,32 +257,46 @@ def read_set(
     on_damaged: Literal["refuse", "skip"] = "refuse",
     part: TestPart | None = None,
     ways: Ways = COMMAND_LINE,
+    target: TargetSettings | None = None,
 ) -> TestSet:
     """Read, prepare and label a set that is known by its name and options.
 
     Args:
         on: the set, as messages call it.
         ways: how whoever named the set says its part and its options.
+        target: of the networks' own data. A set whose labels are several or numbers is read so,
+            too; its own `target` says more of it, as which columns they stand in.
 
     Raises:
         DataError: as of `read_test_set`.
     """
+    if target is not None and target.kind in WITHOUT_ACCURACY:
+        options = {"target": target.model_dump(exclude_defaults=True), **given.options}
+        if csv is not None:
+            options = {"labels": csv, **options}
+        given = replace(given, options=options)
     if given.name == "folder" and set(given.options) == {"path"} and part is None:
         path = given.path
         assert path is not None, "a folder is named by its path"
         return _of_tree(path, class_names, prepare, csv, on_damaged, ways)
     dataset, images = _loaded(given, prepare, data_dir, on_damaged, ways)
     rows, notes = _rows(dataset, part, ways.named(on), _is_of_catalogue(given), ways)
-    names = [dataset.class_names[label] for label in dataset.labels[rows]]
     stem = given.name if given.path is None else _stem(given.path)
     files = tuple(dataset.files.get(row, f"{shown(stem)}/{row}") for row in rows.tolist())
+    wanted = wanted_of(dataset, rows, class_names, target, on)
+    if wanted is None:
+        names = [dataset.class_names[label] for label in dataset.labels[rows]]
+        labels = labels_of(names, class_names, on, ways.setting("class_names"))
+    else:
+        labels = np.arange(len(rows))
     return _checked(
         shown(stem),
         np.ascontiguousarray(images[rows]),
-        labels_of(names, class_names, on, ways.setting("class_names")),
+        labels,
         files,
         (*dataset.notes, *notes),
         dataset.warnings,
+        wanted,
     )
 
 
@@ -528,6 +553,7 @@ def _checked(
     files: tuple[str, ...],
     notes: Sequence[str],
     warnings: Sequence[str],
+    wanted: np.ndarray | None = None,
 ) -> TestSet:
     if len(images) == 0:
         raise DataError(f"{name}: no test images")
@@ -538,5 +564,8 @@ def _checked(
         kept.append(f"{n_copies} of {len(images)} test images are exact copies of another one")
     digest = hashlib.blake2b(digest_size=16)
     digest.update(b"".join(digests))
-    digest.update(labels.astype("<i8").tobytes())
-    return TestSet(name, images, labels, files, digest.hexdigest(), tuple(kept), tuple(warnings))
+    right = labels.astype("<i8") if wanted is None else wanted.astype("<f8")
+    digest.update(right.tobytes())
+    return TestSet(
+        name, images, labels, files, digest.hexdigest(), tuple(kept), tuple(warnings), wanted
+    )

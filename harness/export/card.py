@@ -127,14 +127,21 @@ def _scores(run: Path, model: SavedModel) -> list[str]:
     for column, words, is_share in MEASURES:
         if column not in done or not (n := int(done[column].notna().sum())):
             continue
+        unit = _unit(model.row) if column in ("test_mae", "test_rmse") else ""
         interval = final_interval(done, column, is_share)
         low, high = _number(interval.low, is_share), _number(interval.high, is_share)
         both = "none: one seed" if math.isnan(interval.low) else f"{low} to {high}"
         own = getattr(model.row, column)
         own_text = "–" if model.row.refits or own is None else _number(own, is_share)
         mean = _number(interval.estimate, is_share)
-        lines.append(f"| {words} | {mean} | {both} | {n} | {own_text} |")
+        lines.append(f"| {words}{unit} | {mean} | {both} | {n} | {own_text} |")
     return lines if len(lines) > 2 else ["The run has no score of this arm."]
+
+
+def _unit(row: TrialRow) -> str:
+    """` (years)`, or nothing."""
+    unit = _plain(str((row.target_scale or {}).get("unit") or ""))
+    return f" ({unit})" if unit else ""
 
 
 def _number(value: float, is_share: bool) -> str:

@@ -38,6 +38,9 @@ def needs_source(model: SavedModel) -> None:
         )
 
 
+PROBLEMS = {"labels": "multi_label_classification", "number": "regression"}  # by kind of target
+
+
 def write_huggingface(model: SavedModel, folder: Path) -> None:
     """Write the folder's files: configuration, weights, and how pictures are prepared."""
     network = network_of(model)
@@ -56,7 +59,7 @@ def _of_transformers(model: SavedModel, network: Any) -> dict[str, Any]:
         "architectures": [type(network).__name__],
         "id2label": {str(index): name for index, name in names.items()},
         "label2id": {name: index for index, name in names.items()},
-        "problem_type": "single_label_classification",
+        "problem_type": PROBLEMS.get(model.row.target, "single_label_classification"),
         "dtype": "float32",
     }
 
@@ -114,6 +117,9 @@ def _of_timm(model: SavedModel, network: Any) -> dict[str, Any]:
 def front_matter(model: SavedModel) -> list[str]:
     """What the hub reads at the head of a model card."""
     library = "transformers" if model.condition.model.name.startswith(HF) else "timm"
+    if model.row.target == "number":  # of which the hub has no kind of task
+        return ["---", f"library_name: {library}", "tags:", "- image-regression", f"- {library}",
+                "---", ""]  # fmt: skip
     return ["---", f"library_name: {library}", "pipeline_tag: image-classification",
             "tags:", "- image-classification", f"- {library}", "---", ""]  # fmt: skip
 

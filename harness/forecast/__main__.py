@@ -23,7 +23,6 @@ from harness.forecast.starts import Start, check_stages, starts_of
 from harness.forecast.table import describe
 from harness.plan.needs import why_missing
 from harness.plan.planner import make_plan
-from harness.plan.recipe_check import check_classes
 from harness.runfolder.provenance import collect
 from harness.sweepfile.reader import load_sweep
 from harness.trials.catalogue import DataCatalogue
@@ -49,7 +48,6 @@ def main(argv: Sequence[str]) -> int:
     if options.seeds is not None and options.seeds > len(given):
         raise InputError(f"--seeds {options.seeds}: the sweep has {len(given)}")
     plan = make_plan(sweep, DataCatalogue(options.data), given[: options.seeds or SEEDS])
-    check_classes(plan, "harness.forecast")
     starts = starts_of(plan)
     check_stages(plan, starts, run, _command(options, run))
     rows = list(_rows(options, plan, starts, run))
@@ -106,11 +104,12 @@ def _scored(
         score, value, reason = SCORES[name], None, ""
         given = seen.features if score.needs == "features" else seen.probabilities
         began = time.perf_counter()
-        if given is None:
+        kind = trial.data.target
+        if given is None and (seen.wanted is None or kind in score.of_target):
             reason = seen.reason
         else:
             try:
-                value = score.compute(given, seen.labels)
+                value = score.computed(given, seen.labels, seen.wanted, kind)
             except NoScore as err:
                 reason = str(err)
         rows.append({

@@ -30,6 +30,7 @@ from harness.training.network import (
 from harness.training.process import make_accelerator, set_up_process
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
+from headstart.metrics import WITHOUT_ACCURACY
 from models import finetune
 from models.forms import Unfreezing
 
@@ -42,12 +43,14 @@ Groups = tuple[finetune.LayerGroup, ...]
 @dataclass(frozen=True)
 class Extract:
     """features: float32 (n, d). labels: int64 (n,), the classes that occur, from 0 without gaps.
+    wanted: float64 (n, outputs), of a target without classes what they stand for; else None.
     probabilities: float32 (n, z) of the start's own head; None where it has none, for `reason`."""
 
     features: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray | None
     reason: str = ""
+    wanted: np.ndarray | None = None
 
 
 def extract(spec: TrialSpec, trials: Path, context: TrialContext, most: int) -> Extract:
@@ -91,7 +94,10 @@ def extract(spec: TrialSpec, trials: Path, context: TrialContext, most: int) -> 
             answers.append(_answers(front.tail, rows))
     labels = np.unique(dataset.labels[chosen], return_inverse=True)[1]
     probabilities = np.concatenate(answers) if answers else None
-    return Extract(np.concatenate(features), labels, probabilities, reason)
+    wanted = None
+    if dataset.target is not None and dataset.target.kind in WITHOUT_ACCURACY:
+        wanted = dataset.target.table[dataset.labels[chosen]].astype(np.float64)
+    return Extract(np.concatenate(features), labels, probabilities, reason, wanted)
 
 
 def pooled(features: Tensor) -> Tensor:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
+
+from harness.training.target_scores import average_precision, scores_of_labels, scores_of_numbers
 
 Floats = np.ndarray
 Labels = np.ndarray
@@ -22,6 +24,7 @@ TOLERANCE = 1e-6  # relative change of LogME's alpha / beta at which it has conv
 GUARD = 1e-5  # beside sums of squares that may be 0, as the authors' program has it
 FOLDS = 3  # of the linear probe
 STEPS = 200  # of its optimizer
+PENALTIES = tuple(10.0**k for k in range(-2, 6))  # of the probe of numbers
 SEED = 0  # of its folds: the same images give the same folds
 
 
@@ -37,8 +40,26 @@ def log_me(features: Floats, labels: Labels) -> float:
     directions in which d > n features are all 0; here they are in, as in the paper's equation.
     """
     wanted = one_hot(labels)
+    return _evidence(np.asarray(features, float), wanted)
+
+
+def log_me_of_target(features: Floats, wanted: Floats) -> float:
+    """LogME of several labels, or of numbers: mean over outputs of the log evidence, by n.
+
+    You et al. 2021, section 4: the target of a regression stands where a class's 0 and 1 do, and
+    of several outputs the mean is taken. Numbers are standardised, which adds the same to the
+    score of every start.
+    """
+    spread = wanted.std(axis=0)
+    if wanted.shape[1] == 1 and spread.all():
+        wanted = (wanted - wanted.mean(axis=0)) / spread
+    return _evidence(np.asarray(features, float), np.asarray(wanted, float))
+
+
+def _evidence(features: Floats, wanted: Floats) -> float:
+    """Mean over the columns of `wanted` (n, outputs) of the largest log evidence, by n."""
     n, d = features.shape
-    squares, along = _spectrum(np.asarray(features, float), wanted)
+    squares, along = _spectrum(features, wanted)
     outside = np.maximum((wanted**2).sum(axis=0) - along.sum(axis=0), 0.0)
     alpha, beta = np.ones(wanted.shape[1]), np.ones(wanted.shape[1])
     for _ in range(ROUNDS):
@@ -133,6 +154,44 @@ def nearest_neighbour(features: Floats, labels: Labels) -> float:
     Puigcerver et al. 2021 (ICLR, "Scalable transfer learning with expert models"), section 3.3.
     Of neighbours that are equally near, the first counts.
     """
+    return float((labels[_nearest(features)] == labels).mean())
+
+
+def neighbours_labels(features: Floats, wanted: Floats) -> float:
+    """F1 of all decisions together, where each image is given the labels of its nearest other one.
+
+    The leave-one-out neighbour of Puigcerver et al. 2021 with a score of several labels.
+
+    Raises:
+        NoScore: no image has a label.
+    """
+    score = scores_of_labels(wanted[_nearest(features)], wanted)["micro_f1"]
+    if np.isnan(score):
+        raise NoScore("none of these images has a label")
+    return score
+
+
+def neighbours_numbers(features: Floats, wanted: Floats) -> float:
+    """R² where each image is given the number of its nearest other one.
+
+    The leave-one-out neighbour of Puigcerver et al. 2021 with a score of numbers; from −3 for
+    neighbours that say nothing, up to 1.
+
+    Raises:
+        NoScore: all images have one number.
+    """
+    return _r2(wanted[_nearest(features), 0], wanted[:, 0])
+
+
+def _r2(said: Floats, right: Floats) -> float:
+    score = scores_of_numbers(said, right)["r2"]
+    if np.isnan(score):
+        raise NoScore("all of these images have one number")
+    return score
+
+
+def _nearest(features: Floats) -> np.ndarray:
+    """int64 (n,): of each image its nearest other one."""
     points = np.asarray(features, float) - np.mean(features, axis=0, dtype=float)
     squares = (points**2).sum(axis=1)
     nearest = np.empty(len(points), dtype=np.int64)
@@ -142,7 +201,7 @@ def nearest_neighbour(features: Floats, labels: Labels) -> float:
         n_rows = len(distances)
         distances[np.arange(n_rows), np.arange(start, start + n_rows)] = np.inf
         nearest[rows] = distances.argmin(axis=1)
-    return float((labels[nearest] == labels).mean())
+    return nearest
 
 
 def linear_probe(features: Floats, labels: Labels) -> float:
@@ -171,6 +230,61 @@ def linear_probe(features: Floats, labels: Labels) -> float:
     return float((said == labels).mean())
 
 
+def probe_of_labels(features: Floats, wanted: Floats) -> float:
+    """Mean average precision of a logistic regression of each label, over folds.
+
+    As `linear_probe`, by label. A label that not every fold's rest has both ways is left out.
+
+    Raises:
+        NoScore: that is so of all labels.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    precisions = []
+    for column in wanted.T > 0.5:
+        if min(column.sum(), (~column).sum()) < FOLDS:
+            continue
+        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=STEPS, tol=1e-3))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            shares = _over_folds(probe, features, column.astype(np.int64), "predict_proba")[:, 1]
+        precisions.append(average_precision(shares, column))
+    if not precisions:
+        raise NoScore(f"no label is there, and is not there, in {FOLDS} images or more")
+    return float(np.mean(precisions))
+
+
+def probe_of_numbers(features: Floats, wanted: Floats) -> float:
+    """R² of ridge regression on standardised features, over folds.
+
+    As `linear_probe`, with ridge regression in the place of logistic regression; its penalty is
+    chosen of `PENALTIES` on the other folds (scikit-learn's generalised cross-validation).
+
+    Raises:
+        NoScore: all images have one number.
+    """
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), RidgeCV(alphas=PENALTIES))
+    said = _over_folds(probe, features, wanted[:, 0], "predict")
+    return _r2(said, wanted[:, 0])
+
+
+def _over_folds(probe: Any, features: Floats, wanted: Floats, method: str) -> Floats:
+    """What a probe says of each image that was fitted on the other folds; stratified by classes."""
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+
+    kind = StratifiedKFold if method == "predict_proba" else KFold
+    folds = kind(FOLDS, shuffle=True, random_state=SEED)
+    said: Floats = cross_val_predict(probe, features, wanted, cv=folds, method=method)
+    return said
+
+
 def load() -> None:
     """Import what the scores need, so that no score's time has it."""
     import sklearn.covariance
@@ -195,23 +309,50 @@ def _between(inverse: Floats, features: Floats, labels: Labels) -> float:
 
 @dataclass(frozen=True)
 class Score:
-    """One score: how a table names it, what it is given, and the function."""
+    """One score: how a table names it, what it is given, and the function of classes; by kind of
+    target that of several labels and of numbers, where there is one."""
 
     label: str
     needs: Literal["features", "head"]
     compute: Callable[[Floats, Labels], float]
     source: str
+    of_target: Mapping[str, Callable[[Floats, Floats], float]] = field(default_factory=dict)
+
+    def computed(self, given: Floats, labels: Labels, wanted: Floats | None, kind: str) -> float:
+        """The score of features or probabilities (n, …).
+
+        Args:
+            labels: int64 (n,), classes.
+            wanted: float (n, outputs), several labels or numbers, and `kind` which of both; None of
+                classes.
+
+        Raises:
+            NoScore: there is none of these images, or of such a target.
+        """
+        if wanted is None:
+            return self.compute(given, labels)
+        if kind not in self.of_target:
+            raise NoScore(f"{self.source} define it of one class an image, and the target is of "
+                          f"the kind {kind}")  # fmt: skip
+        return self.of_target[kind](given, wanted)
 
 
 SCORES: Mapping[str, Score] = {
-    "logme": Score("LogME", "features", log_me, "You et al. 2021"),
+    "logme": Score(
+        "LogME", "features", log_me, "You et al. 2021",
+        {"labels": log_me_of_target, "number": log_me_of_target},
+    ),
     "h_score": Score("H-score", "features", h_score, "Bao et al. 2019"),
     "shrunk_h_score": Score("H-score, shrunk", "features", shrunk_h_score, "Ibrahim et al. 2022"),
     "leep": Score("LEEP", "head", leep, "Nguyen et al. 2020"),
     "nce": Score("NCE", "head", nce, "Tran et al. 2019"),
     "neighbour": Score(
-        "Nearest neighbour", "features", nearest_neighbour, "Puigcerver et al. 2021"
+        "Nearest neighbour", "features", nearest_neighbour, "Puigcerver et al. 2021",
+        {"labels": neighbours_labels, "number": neighbours_numbers},
     ),
-    "probe": Score("Linear probe", "features", linear_probe, "Kornblith et al. 2019"),
-}
+    "probe": Score(
+        "Linear probe", "features", linear_probe, "Kornblith et al. 2019",
+        {"labels": probe_of_labels, "number": probe_of_numbers},
+    ),
+}  # fmt: skip
 """By the name that `--scores` takes; more is better in all of them."""

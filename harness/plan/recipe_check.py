@@ -6,9 +6,10 @@ is read without data, on machines that have no timm.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 
-from harness.sweepfile.settings import TIMMS_OPTIMIZERS, Sweep
+from harness.sweepfile.settings import TIMMS_OPTIMIZERS, NotOfTarget, Sweep
 from harness.trials.spec import DataUse, Plan, TrialSpec
 from headstart.errors import InputError, MissingPackageError, did_you_mean
 from headstart.metrics import OF_CLASSES, OF_TARGETS, WITHOUT_ACCURACY
@@ -26,34 +27,34 @@ def check_recipes(plan: Plan) -> None:
         if stage == "arm":
             check_target(plan.sweep, name, spec.data)
         train, known = spec.condition.train, spec.data.class_names
-        where = f"{plan.sweep.name}: {spec.arm}: train"
+        at = partial(plan.sweep.at, spec.arm)
         if train.optimizer in TIMMS_OPTIMIZERS and find_spec("timm") is None:
             raise MissingPackageError(
-                f"{where}.optimizer: {train.optimizer} is of the package timm, which is not "
+                f"{at('train.optimizer')}: {train.optimizer} is of the package timm, which is not "
                 "installed: pip install timm"
             )
-        _check_warm_up(where, spec)
+        _check_warm_up(at("train.schedule.warmup_epochs"), spec)
         if train.gradient_checkpointing and spec.condition.model.code:
-            raise InputError(f"{where}.gradient_checkpointing: what code of your own does when it "
-                             "is computed twice is not known: leave it out")  # fmt: skip
+            raise InputError(f"{at('train.gradient_checkpointing')}: what code of your own does "
+                             "when it is computed twice is not known: leave it out")  # fmt: skip
         if spec.data.target in WITHOUT_ACCURACY and spec.condition.tuning.is_fitted:
             raise InputError(
-                f"{plan.sweep.name}: {spec.arm}: fine_tune: probe: lbfgs fits a head of classes, "
+                f"{at('fine_tune')}: probe: lbfgs fits a head of classes, "
                 f"and the data have a target of the kind {spec.data.target}"
             )
         try:
-            train.for_target(spec.data.target)
-        except ValueError as err:
-            raise InputError(f"{where}.{err}") from err
+            train.for_target(spec.data.target, plan.sweep.writes(spec.arm, "train"))
+        except NotOfTarget as err:
+            raise InputError(f"{at(f'train.{err.key}')}: {err.text}") from err
         for name in train.augment.of_colours_alone if spec.data.channels == 1 else ():
-            raise InputError(f"{where}.augment.{name}: the network is given gray images "
+            raise InputError(f"{at(f'train.augment.{name}')}: the network is given gray images "
                              "(channels: 1), which have no colours: leave it out")  # fmt: skip
         weights = train.class_weights
         for name in weights if isinstance(weights, dict) else ():
             if name not in known:
                 some = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
                 raise InputError(
-                    f"{where}.class_weights: {spec.data.choice.shown} has no class '{name}'"
+                    f"{at('train.class_weights')}: {spec.data.choice.shown} has no class '{name}'"
                     f"{did_you_mean(name, known)}; it has {some}"
                 )
 
@@ -68,13 +69,12 @@ def check_target(sweep: Sweep, arm: str, data: DataUse) -> None:
     metrics = (*OF_TARGETS.get(kind, OF_CLASSES), "loss")
     what = f"a target of the kind {kind}" if kind else "classes"
     if measure.metric not in metrics:
-        raise InputError(f"{sweep.name}: {arm}: measure.metric: {measure.metric} is not of {what}; "
+        raise InputError(f"{sweep.at(arm, 'measure.metric')}: {measure.metric} is not of {what}; "
                          f"it has {', '.join(metrics)}")  # fmt: skip
     search = sweep.searches.get(arm)
     if kind in WITHOUT_ACCURACY and search is not None and search.metric == "val_accuracy":
-        raise InputError(f"{sweep.name}: {arm}: search.metric: {what} has no accuracy; give "
+        raise InputError(f"{sweep.at(arm, 'search.metric')}: {what} has no accuracy; give "
                          "val_loss")  # fmt: skip
-    _check_further_sets(sweep, arm, kind)
     asked = {
         "measure.audit": measure.audit,
         "measure.also_watch": measure.also_watch,
@@ -82,44 +82,15 @@ def check_target(sweep: Sweep, arm: str, data: DataUse) -> None:
     }
     for name, value in asked.items() if kind else ():
         if value is not None:
-            raise InputError(f"{sweep.name}: {arm}: {name} is of classes without an order, and "
-                             f"the data have {what}: leave it out")  # fmt: skip
+            raise InputError(f"{sweep.at(arm, name)}: it is of classes without an order, "
+                             f"and the data have {what}: leave it out")  # fmt: skip
 
 
-def _check_further_sets(sweep: Sweep, arm: str, kind: str) -> None:
-    """See that `also_test` can score what the sweep measures.
-
-    Raises:
-        InputError: the target has no classes, or the metric is not made of classes alone.
-    """
-    if not sweep.also_test:
-        return
-    if kind in WITHOUT_ACCURACY:
-        raise InputError(f"{sweep.name}: {arm}: also_test is scored by classes, and the data have "
-                         f"a target of the kind {kind}: leave it out")  # fmt: skip
-    if sweep.measure.metric not in (*OF_CLASSES, "loss"):
-        raise InputError(f"{sweep.name}: {arm}: also_test is not scored by "
-                         f"{sweep.measure.metric}: leave it out, or measure one of "
-                         f"{', '.join(OF_CLASSES)}, loss")  # fmt: skip
-
-
-def check_classes(plan: Plan, command: str) -> None:
-    """See that all trials of a plan are of classes, ordered or not; `command` is what asks.
-
-    Raises:
-        InputError: an arm's data have a target without classes.
-    """
-    for (_, name), (spec, *_) in plan.by_arm.items():
-        if spec.data.target in WITHOUT_ACCURACY:
-            raise InputError(f"{plan.sweep.name}: {name}: {command} is of classes, and the data "
-                             f"have a target of the kind {spec.data.target}")  # fmt: skip
-
-
-def _check_warm_up(where: str, spec: TrialSpec) -> None:
+def _check_warm_up(at: str, spec: TrialSpec) -> None:
     """See that a warm-up in epochs ends before the training does."""
     train, n = spec.condition.train, spec.data.n_train
     epochs = train.for_images(n).epochs if n else train.epochs
     if spec.stage != "search" and train.schedule.warmup_epochs > epochs:
-        raise InputError(f"{where}.schedule.warmup_epochs: a warm-up of "
+        raise InputError(f"{at}: a warm-up of "
                          f"{train.schedule.warmup_epochs:g} epochs is longer than the training "
                          f"(epochs: {epochs}): its learning rate is never reached")  # fmt: skip

@@ -45,7 +45,7 @@ class Conditions:
 
     `points` has every arm and stage, those whose condition has mistakes included; `starts_at`,
     `data_at` and `tuned_at` say where the file has their `initialize`, their data, and by key what
-    names layers. `readable` has the data of
+    names layers; `written` has their nodes with all that they inherit. `readable` has the data of
     those conditions of which something else is wrong.
     """
 
@@ -55,6 +55,7 @@ class Conditions:
     starts_at: dict[str, str] = field(default_factory=dict)
     data_at: dict[str, str] = field(default_factory=dict)
     tuned_at: dict[str, dict[str, str]] = field(default_factory=dict)
+    written: dict[str, Node] = field(default_factory=dict)
     readable: dict[str, tuple[DataChoice, ...]] = field(default_factory=dict)
 
 
@@ -90,6 +91,8 @@ class ConditionReader:
                     condition = reader.read(node, section)
                     if condition is not None:
                         into.setdefault(full.name, condition)
+                    if self.places.folder is not None:  # no record, which writes every default
+                        conditions.written.setdefault(full.name, reader.whole(node))
                     data = reader.data(node)
                     if data is not None:
                         conditions.data_at[full.name] = _place_of(data)
@@ -177,6 +180,13 @@ class _OneCondition:
             kind = "stage" if self.kind == "pretrain" else "arm"
             self.mistakes.add(whole.get(*key.split(".")) or node, f"{text} ({kind} {self.name})")
         return condition
+
+    def whole(self, node: Node) -> Node:
+        """All that the file says of it, with what it inherits of `train`; for lines of messages."""
+        of_all, own = self.root.get("train"), node.get("train")
+        train = merge(below(of_all, own), written_out(own))
+        own_keys = node.value if isinstance(node.value, dict) else {}
+        return Node({**own_keys, **({"train": train} if train else {})}, node.where, node.path)
 
     def data(self, node: Node) -> Node | None:
         """Its data as the file has them: those of the whole sweep, and its own laid over them."""

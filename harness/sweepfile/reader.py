@@ -136,6 +136,7 @@ def read_sweep(
         searches=searches,
         labels=labels,
         also_at=tuple(_places(root.get("also_test"))),
+        written={**conditions.written, "": root} if conditions.written else {},
     )
 
 

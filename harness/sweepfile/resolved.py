@@ -19,6 +19,7 @@ from headstart.private import without_passwords
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # for grids of thousands of arms
 Written = dict[str, Any]  # keys and values as the file has them
+OF_THE_TARGET = ("loss", "select")  # of `train`, whose defaults each kind of target has its own of
 
 
 def resolved_yaml(sweep: Sweep) -> str:
@@ -66,11 +67,21 @@ def _condition(condition: Condition) -> Written:
     return {
         "model": _model(condition.model),
         "data": _data_of(condition),
-        "train": _plain(condition.train),
+        "train": _train(condition),
         "initialize": condition.start.written(),
         "fine_tune": condition.fine_tune,
         "head": condition.head,
     }
+
+
+def _train(condition: Condition) -> Written:
+    """With a target, what is left out is what the target says, and not what classes have."""
+    train = _plain(condition.train)
+    if any(choice.options.target is not None for choice in condition.data):
+        for name in OF_THE_TARGET:
+            if train[name] == type(condition.train).model_fields[name].default:
+                del train[name]
+    return train
 
 
 def _model(choice: ModelChoice) -> Written:
@@ -98,8 +109,11 @@ def _take_equal(arms: Sequence[Written], stages: Sequence[Written], keys: Sequen
     values = {
         key: first[key]
         for key in keys
-        if all(arm[key] == first[key] for arm in arms)
-        and all(key == "data" or _replaces(stage[key], first[key]) for stage in stages)
+        if all(key in arm and arm[key] == first[key] for arm in arms)
+        and all(
+            key == "data" or (key in stage and _replaces(stage[key], first[key]))
+            for stage in stages
+        )
     }
     for mapping in (*arms, *stages):
         for key, value in values.items():

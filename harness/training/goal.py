@@ -27,6 +27,9 @@ from headstart.metrics import WITHOUT_ACCURACY
 
 Reduction = Literal["mean", "none"]
 Losses = Callable[[Tensor, Tensor], Tensor]
+Right = np.ndarray
+"""What answers to images should be: int64 (images,), classes or places in their order; of several
+labels float (images, labels) of 0 and 1; of numbers float (images, 1), in their unit."""
 _OF_NUMBERS: dict[str, Callable[..., Tensor]] = {
     "mse": F.mse_loss,
     "l1": F.l1_loss,
@@ -112,17 +115,43 @@ class Goal:
     def score(self, loss: float, logits: Tensor, labels: Tensor) -> Score:
         """Of all images of a part; logits float32 (images, outputs) and labels on the CPU."""
         if self.kind == "ordered":
-            given, n_grades = logits.argmax(dim=1), logits.shape[1]
-            counts = class_counts(given, labels, n_grades).tolist()
-            score = score_of(loss, len(labels), counts)
-            return replace(
-                score, of_target=scores_of_grades(given.numpy(), labels.numpy(), n_grades)
-            )
-        answers, right = self.answers(logits).numpy(), self.right(labels).numpy()
-        if self.kind == "number":
-            return Score(loss, math.nan, of_target=scores_of_numbers(answers[:, 0], right[:, 0]))
-        scores = scores_of_labels(answers, right)
-        return Score(loss, math.nan, macro_f1=scores.pop("macro_f1"), of_target=scores)
+            return score_of_target(self.kind, loss, logits, labels)
+        return score_of_target(self.kind, loss, self.answers(logits), self.right(labels))
+
+
+def score_of_target(kind: str, loss: float, answers: Tensor, right: Tensor) -> Score:
+    """The score of answers (images, outputs) on the CPU: probabilities, or numbers in their unit.
+
+    Args:
+        right: as `Right` says.
+    """
+    if kind == "ordered":
+        given, n_grades = answers.argmax(dim=1), answers.shape[1]
+        score = score_of(loss, len(right), class_counts(given, right, n_grades).tolist())
+        return replace(score, of_target=scores_of_grades(given.numpy(), right.numpy(), n_grades))
+    said, wanted = answers.double().numpy(), right.double().numpy()
+    if kind == "number":
+        return Score(loss, math.nan, of_target=scores_of_numbers(said[:, 0], wanted[:, 0]))
+    scores = scores_of_labels(said, wanted)
+    return Score(loss, math.nan, macro_f1=scores.pop("macro_f1"), of_target=scores)
+
+
+def loss_of_target(
+    kind: str, settings: Train, logits: Tensor, right: Tensor, scale: tuple[float, float]
+) -> float:
+    """The mean loss of logits (images, outputs) with a target; `settings` are those of its kind.
+
+    Args:
+        right: as `Right` says.
+        scale: mean and standard deviation by which numbers were standardised.
+    """
+    if kind == "ordered" and settings.loss == "ordinal":
+        return float(ordinal(logits, right, "mean"))
+    mean, sd = scale
+    rows = torch.arange(len(right))
+    losses = Goal(kind, ((right.double() - mean) / sd).float(), mean, sd).losses(settings, "mean")
+    assert losses is not None, "other losses of ordered classes are those of classes"
+    return float(losses(logits, rows))
 
 
 def answers_of(kind: str, logits: Tensor, mean: float, sd: float) -> Tensor:

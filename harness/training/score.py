@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from headstart.metrics import LOWER_IS_BETTER
+from headstart.metrics import LOWER_IS_BETTER, OF_CLASSES
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class Score:
     right_loss: float = math.nan
     right_accuracy: float = math.nan
     of_target: Mapping[str, float] = field(default_factory=dict)
+
+    def columns(self, prefix: str = "") -> dict[str, Any]:
+        """Each metric, a float, under its name, as rows have it: None where it is not defined."""
+        own = {name: getattr(self, name) for name in ("loss", *OF_CLASSES)}
+        named = {f"{prefix}{name}": value for name, value in {**own, **self.of_target}.items()}
+        return {name: value if math.isfinite(value) else None for name, value in named.items()}
 
     def cost(self, score: str) -> float:
         """A validation score such as `val_mae`, or its negative where more of it is better."""

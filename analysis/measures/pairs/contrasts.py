@@ -67,7 +67,11 @@ def build_contrasts(
                 match = _match(part, pair)
                 idle = bool(set(pair) & untrained(part))
                 contrasts += [
-                    replace(_contrast(part, task, pair, column, match), course=course.name)
+                    replace(
+                        _contrast(part, task, pair, column, match),
+                        course=course.name,
+                        measured_in=course.measured_in,
+                    )
                     for column in columns
                     if not (idle and column.metric.is_course)
                 ]

@@ -85,7 +85,7 @@ def _learning(findings: Findings, styles: Styles, task: str) -> Iterator[Chart]:
         "Mean over seeds (line), pointwise 95 % interval (band, Student’s t) and single runs on "
         "validation images (faint). A trial that stopped early counts with its last value."
     )
-    spec = learning_chart(findings.learning, task, styles, findings.course.name)
+    spec = learning_chart(findings.learning, task, styles, findings.course)
     yield from _chart(spec, "learning_curves", findings, task, "Learning curves", caption)
     caption = (
         f"Mean paired difference of {findings.course.words} on validation images. The band holds "
@@ -129,10 +129,11 @@ def _stability(findings: Findings, styles: Styles, task: str) -> Iterator[Chart]
     rows = findings.stability[findings.stability["task"] == task]
     spec = steadiness_chart(rows, styles, findings.course)
     title = f"How much the final {findings.course.words} moves"
+    noise = "; the grey bar is what a test set of this size causes by itself (binomial)"
     caption = (
-        "Standard deviation over seeds with its 95 % interval; the grey bar is what a test set of "
-        "this size causes by itself (binomial). Less is steadier. Spreads stand on a logarithmic "
-        "axis; an arrow says that an interval goes on beyond it."
+        "Standard deviation over seeds with its 95 % interval"
+        f"{noise if rows['binomial_sd'].notna().any() else ''}. Less is steadier. Spreads stand on "
+        "a logarithmic axis; an arrow says that an interval goes on beyond it."
     )
     yield from _chart(spec, "stability", findings, task, title, caption)
 

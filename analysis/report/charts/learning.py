@@ -30,6 +30,7 @@ from analysis.report.charts.base import (
     plain,
     shown,
 )
+from analysis.statistics.times.course import ACCURACY, COURSES, Course
 
 MOST_VALUES = 40_000  # of single runs, over all metrics: the page must open on a phone
 MARKS = 6  # on one curve
@@ -49,13 +50,14 @@ WITHIN = {
     "late": "datum.x >= datum.x0 + (datum.x1 - datum.x0) / 3",
 }
 CHOSEN = f"({' || '.join(f'(phase === {key!r} && {rule})' for key, rule in WITHIN.items())})"
-IS_SHARE = "quantity !== 'loss'"
+SHARES = [name for name in QUANTITIES if COURSES[name].is_share]
+IS_SHARE = f"indexof({SHARES}, quantity) >= 0"
 
 
 def learning_chart(
-    learning: Learning, task: str, styles: Styles, first: str = "accuracy"
+    learning: Learning, task: str, styles: Styles, course: Course = ACCURACY
 ) -> Spec | None:
-    """The chart of one task, which begins with the metric `first`; None without evaluations."""
+    """The chart of one task, which begins with what is measured; None without evaluations."""
     bands = learning.bands[learning.bands["task"] == task]
     runs = learning.runs[learning.runs["task"] == task]
     curves, keys = _curves(bands, styles)
@@ -63,7 +65,7 @@ def learning_chart(
         return None
     styles = {arm: styles[arm] for arm in styles if any(row["arm"] == arm for row in curves)}
     single = _single(runs, curves, keys)
-    drawn = sorted({row["quantity"] for row in curves}, key=[first, *QUANTITIES].index)
+    drawn = sorted({row["quantity"] for row in curves}, key=[course.name, *QUANTITIES].index)
     quantities = {key: QUANTITIES[key][0] for key in drawn}
     units = {key: label for key, label in UNITS.items() if key in curves[0]}
     fields = [*units, "mean", "low", "high", "n"]
@@ -87,7 +89,7 @@ def learning_chart(
         data,
         styles,
         words,
-        title=alt.ExprRef(by_value("quantity", _titles(curves))),
+        title=alt.ExprRef(by_value("quantity", _titles(curves, course))),
         height=330,
         params=params,
     )
@@ -130,14 +132,15 @@ def _single(runs: pd.DataFrame, curves: list[Row], keys: dict[tuple[str, str], i
     return rows
 
 
-def _titles(curves: list[Row]) -> dict[str, str]:
+def _titles(curves: list[Row], course: Course) -> dict[str, str]:
     """What stands over the chart: the quantity, and which line is which where there are two."""
     titles = {}
     for key in dict.fromkeys(row["quantity"] for row in curves):
         parts = {row["part"] for row in curves if row["quantity"] == key}
         lines = "; dashed: training" if "training" in parts else f" on {min(parts)} images"
         lines += "; dotted: validation on right labels" * ("right labels" in parts)
-        titles[key] = f"{QUANTITIES[key][0]}{lines}"
+        unit = course.of_unit if key == course.name else ""
+        titles[key] = f"{QUANTITIES[key][0]}{unit}{lines}"
     return titles
 
 

@@ -7,7 +7,7 @@ comparisons. It stands alone because words need the record and none of the arith
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from analysis.statistics.pairs.questions import QUESTION_WORDS
@@ -61,7 +61,8 @@ class Comparison:
         p_at_chance: p_question with each of these at chance, 1 where that turns the sign, NaN where
             chance is not known. among_finished: a verdict that does not hold so: it is one of the
             trials that finished.
-        course: the metric that the sweep measures, by name (`course.COURSES`).
+        course: the metric that the sweep measures, by name (`course.COURSES`). measured_in: what it
+            is measured in, as `years`, where that is known.
         p_worse_beyond, p_inside, p_better_beyond: that the true difference is worse by more than
             the margin, inside it, or better by more (`three_probabilities`); NaN without a margin.
         worth: how many times the seeds unpaired arms would need (`pairing_worth`), NaN unpaired.
@@ -131,6 +132,7 @@ class Comparison:
     p_at_chance: float = math.nan
     among_finished: bool = False
     course: str = "accuracy"
+    measured_in: str = ""
     p_worse_beyond: float = math.nan
     p_inside: float = math.nan
     p_better_beyond: float = math.nan
@@ -147,7 +149,14 @@ class Comparison:
     @property
     def measured(self) -> Course:
         """What the sweep measures."""
-        return COURSES[self.course]
+        return replace(COURSES[self.course], measured_in=self.measured_in)
+
+    @property
+    def behind(self) -> str:
+        """What stands behind the estimate: ` points`, ` years`, or nothing."""
+        if self.kind == "points":
+            return " points"
+        return self.measured.behind if self.unit == self.measured.unit else ""
 
     @property
     def target_words(self) -> str:

@@ -47,6 +47,7 @@ class Contrast:
     note: str = ""
     overlap: float = 0.0  # n_test / n_train where seeds redraw one pool (`samples.redrawn`)
     course: str = "accuracy"  # the metric that the sweep measures
+    measured_in: str = ""  # its unit, as `years`, where that is known
     seeds: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     late: tuple[int, int] = (0, 0)
     at_once: tuple[int, int] = (0, 0)

@@ -42,6 +42,7 @@ def untested(contrast: Contrast, note: str = "") -> Comparison:
         budget=contrast.budget,
         question=contrast.metric.question,
         course=contrast.course,
+        measured_in=contrast.measured_in,
         overlap=contrast.overlap,
         test_set=contrast.test_set,
         note=joined(contrast.note, note),

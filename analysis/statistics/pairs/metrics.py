@@ -134,6 +134,15 @@ METRICS |= {
     for where in (OUTSIDE, CORRUPTED)
     for name in (*_SHARES, "loss")
 }  # fmt: skip
+METRICS |= {
+    f"{where}{name}": Metric(
+        f"{where}{name}", f"{where}{name}", COURSES[name].unit, not COURSES[name].lower_is_better,
+        has_margin=True, granule="n_outside" if name == "exact_match" else "", chance="",
+        asks="outside",
+    )
+    for where in (OUTSIDE, CORRUPTED)
+    for name in ONLY_OF_TARGETS
+}  # fmt: skip
 DEFAULT_METRICS = ("test_accuracy", "area_under_curve", "steps_to_target")
 
 

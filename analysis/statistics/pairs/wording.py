@@ -96,8 +96,8 @@ def value_words(row: Comparison) -> str:
 def written(row: Comparison, value: float) -> str:
     """A value on the scale of the row with its unit, as `+0.34 points`."""
     text = words.write(row.kind, value)
-    of = {"points": " points", "log_ratio": f" that of “{row.control}”"}
-    return f"{text}{of.get(row.kind, '')}"
+    of_control = f" that of “{row.control}”" if row.kind == "log_ratio" else row.behind
+    return f"{text}{of_control}"
 
 
 def claim_words(row: Comparison) -> str:

@@ -52,13 +52,20 @@ class Course:
         """How a target is written in a table."""
         return "target" if self.is_share else "number"
 
+    @property
+    def behind(self) -> str:
+        """` years`, to stand behind a number; nothing where no unit is known."""
+        return f" {self.measured_in}" if self.measured_in else ""
+
     def difference(self, value: float) -> str:
-        """`+0.34 points`, or `+0.012`."""
-        return f"{words.points(value)} points" if self.is_share else words.signed(value)
+        """`+0.34 points`, `+0.012`, or `+0.012 years`."""
+        if self.is_share:
+            return f"{words.points(value)} points"
+        return f"{words.signed(value)}{self.behind}"
 
     def margin(self, value: float) -> str:
-        """`±0.1 points`, or `±0.01`."""
-        return f"±{100 * value:.3g} points" if self.is_share else f"±{value:.3g}"
+        """`±0.1 points`, `±0.01`, or `±0.01 years`."""
+        return f"±{100 * value:.3g} points" if self.is_share else f"±{value:.3g}{self.behind}"
 
     def ends(self, word: Literal["more", "less", "as"]) -> str:
         """How an end is said: `more accurate`, `with a lower loss`, `as accurate`."""
@@ -70,8 +77,10 @@ class Course:
         return f"with a {'higher' if higher else 'lower'} {self.words}"
 
     def target(self, value: float) -> str:
-        """`97.5 %`, or `a loss of 0.2`."""
-        return words.target(value) if self.is_share else f"a {self.words} of {value:g}"
+        """`97.5 %`, `a loss of 0.2`, or `a mean absolute error of 10 years`."""
+        if self.is_share:
+            return words.target(value)
+        return f"a {self.words} of {value:g}{self.behind}"
 
 
 def _course(name: str, text: str, unit: str = "fraction") -> Course:

@@ -125,7 +125,8 @@ def restricted_mean(times: Times, horizon: float | None = None, rng: Rng | None 
     interval = _about(mean, values, rng)
     if not _any_reached(horizon, times):
         least = horizon * ((1 - CONFIDENCE) / 2) ** (1 / len(times))
-        note = "no trial reached the target: the lower end is what 0 of n still allows"
+        note = f"no trial reached the target before {horizon:.6g}: the lower end is what 0 of n " \
+            "still allows"  # fmt: skip
         return replace(interval, low=least, high=horizon, note=note)
     return interval.within(0.0, horizon)
 

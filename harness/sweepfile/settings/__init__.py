@@ -16,6 +16,7 @@ from harness.sweepfile.settings.train import (
     TIMMS_OPTIMIZERS,
     EvaluateEvery,
     Monitor,
+    NotOfTarget,
     Schedule,
     Train,
     schema_of_names,
@@ -23,7 +24,7 @@ from harness.sweepfile.settings.train import (
 
 __all__ = [
     "FINE_TUNE", "KINDS", "LOSSES_OF", "TIMMS_OPTIMIZERS", "AlsoTest", "ByName", "Condition",
-    "Corrupted", "DataChoice", "EvaluateEvery", "Frame", "ModelChoice", "Monitor", "Resources",
-    "RunArm", "Save", "Schedule", "Seeds", "SeedsRule", "Settled", "Start", "StartFile", "Sweep",
-    "Train", "VerdictRule", "schema_of_names",
+    "Corrupted", "DataChoice", "EvaluateEvery", "Frame", "ModelChoice", "Monitor", "NotOfTarget",
+    "Resources", "RunArm", "Save", "Schedule", "Seeds", "SeedsRule", "Settled", "Start",
+    "StartFile", "Sweep", "Train", "VerdictRule", "schema_of_names",
 ]  # fmt: skip

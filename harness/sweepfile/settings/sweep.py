@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, model_validator
@@ -18,6 +18,7 @@ from harness.sweepfile.settings.seeds import DOUBLES, Axes, Axis, Seeds, as_seed
 from harness.sweepfile.settings.text import Text
 from headstart.grid import GridPoint
 from headstart.settings import AsTuple, Compare, Frozen, Measure, key
+from headstart.yaml12 import Node
 
 Tracker = Literal["tensorboard", "wandb", "mlflow"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -97,15 +98,43 @@ class Sweep(Frame):
     data_at: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)  # the same
     tuned_at: dict[str, dict[str, str]] = Field(default_factory=dict, exclude=True, repr=False)
     also_at: tuple[str, ...] = Field(default=(), exclude=True, repr=False)  # of each `also_test`
+    written: dict[str, Node] = Field(default_factory=dict, exclude=True, repr=False)  # see `at`
 
     def shown(self, arm: str) -> str:
         """What people read in place of an arm's full name: its label, where it has one."""
         return self.labels.get(arm, arm)
+
+    def at(self, arm: str, key: str) -> str:
+        """Where the file has a key such as `train.loss` of an arm or stage, as messages begin.
+
+        `written` has what is known of that: each arm with all that it inherits, and under the
+        empty name the file. A key that is written nowhere has the line of what it belongs to.
+        """
+        keys = key.split(".")
+        for name in (arm, ""):
+            if name in self.written and (node := self.written[name].get(*keys)) is not None:
+                return f"{node.where}: {node.path}"
+        for name in (arm, ""):
+            if name in self.written and (part := self.written[name].get(keys[0])) is not None:
+                return f"{part.where}: {arm}: {key}"
+        return f"{self.name}: {arm}: {key}"
+
+    def writes(self, arm: str, key: str) -> frozenset[str]:
+        """The keys below `key` that the file writes for an arm or stage, inherited ones too."""
+        node = self.written[arm].get(key) if arm in self.written else None
+        return frozenset() if node is None else frozenset(_keys_below(node))
 
     def __eq__(self, other: object) -> bool:
         """Lines of the file are no part of what is asked."""
         return isinstance(other, Sweep) and self._asked() == other._asked()
 
     def _asked(self) -> dict[str, object]:
-        lines = ("starts_at", "data_at", "tuned_at", "also_at")
+        lines = ("starts_at", "data_at", "tuned_at", "also_at", "written")
         return {name: value for name, value in self.__dict__.items() if name not in lines}
+
+
+def _keys_below(node: Node, before: str = "") -> Iterator[str]:
+    """`loss`, `early_stopping`, `early_stopping.monitor`, …"""
+    for name, child in node.items():
+        yield f"{before}{name}"
+        yield from _keys_below(child, f"{before}{name}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -391,11 +391,14 @@ class Train(Frozen):
             "statistics of the whole batch"
         )
 
-    def for_target(self, kind: str) -> Train:
+    def for_target(self, kind: str, written: Container[str] = ()) -> Train:
         """The same with the loss and the scores that a target has; `kind` is empty for classes.
 
+        What says cross-entropy or accuracy becomes the target's own, where it has none, unless it
+        is among the keys that are `written` (such as `loss` and `early_stopping.monitor`).
+
         Raises:
-            ValueError: a key that does not go with it.
+            NotOfTarget: a key that does not go with it.
         """
         changes: dict[str, Any] = {}
         of = f"a target of the kind {kind}" if kind else "classes"
@@ -403,23 +406,23 @@ class Train(Frozen):
         if kind in WITHOUT_ACCURACY:
             for name, default in (("class_weights", None), ("sampling", "each_once")):
                 if getattr(self, name) != default:
-                    raise ValueError(f"{name}: {of} has no classes: leave it out")
-            if self.loss == "cross_entropy":
+                    raise NotOfTarget(name, f"{of} has no classes: leave it out")
+            if self.loss == "cross_entropy" and "loss" not in written:
                 changes["loss"] = losses[0]
         if self.loss_code:
             if kind in WITHOUT_ACCURACY:
-                raise ValueError(f"loss: one of your own is given numbers of classes, and {of} has "
-                                 f"none; its losses are {', '.join(losses)}")  # fmt: skip
-        elif changes.get("loss", self.loss) not in losses:
-            raise ValueError(f"loss: {self.loss} is not of {of}; {', '.join(losses)}")
+                raise NotOfTarget("loss", "one of your own is given numbers of classes, and "
+                                  f"{of} has none; its losses are {', '.join(losses)}")  # fmt: skip
+        elif (loss := changes.get("loss", self.loss)) not in losses:
+            raise NotOfTarget("loss", f"{loss} is not of {of}; its losses are {', '.join(losses)}")
         if kind == "number" and self.label_smoothing:
-            raise ValueError(f"label_smoothing: {of} has no labels: leave it out")
+            raise NotOfTarget("label_smoothing", f"{of} has no labels: leave it out")
         if self.select != "last":
-            changes["select"] = _score_of(self.select, "select", metrics, of)
+            changes["select"] = _score_of(self.select, "select", metrics, of, written)
         for name in ("early_stopping", "schedule"):
             setting = getattr(self, name)
             if setting is not None:
-                score = _score_of(setting.monitor, f"{name}.monitor", metrics, of)
+                score = _score_of(setting.monitor, f"{name}.monitor", metrics, of, written)
                 changes[name] = setting.model_copy(update={"monitor": score})
         changes = {name: new for name, new in changes.items() if new != getattr(self, name)}
         return self.model_copy(update=changes) if changes else self
@@ -430,16 +433,26 @@ class Train(Frozen):
         return self if epochs <= self.epochs else self.model_copy(update={"epochs": epochs})
 
 
-def _score_of(score: str, where: str, metrics: Sequence[str], of: str) -> str:
+class NotOfTarget(ValueError):
+    """A key of `train` that does not go with a target; `key` names it below `train`."""
+
+    def __init__(self, key: str, text: str):
+        super().__init__(f"{key}: {text}")
+        self.key, self.text = key, text
+
+
+def _score_of(
+    score: str, where: str, metrics: Sequence[str], of: str, written: Container[str]
+) -> str:
     """A validation score of these metrics; what leads them, where there is no accuracy.
 
     Raises:
-        ValueError: they have no such score.
+        NotOfTarget: they have no such score, or `where` is written and says accuracy.
     """
     metric = score.removeprefix("val_")
     if metric in (*metrics, "loss"):
         return score
-    if metric == "accuracy":
+    if metric == "accuracy" and where not in written:
         return f"val_{metrics[0]}"
     there = ", ".join(f"val_{m}" for m in (*metrics, "loss") if f"val_{m}" in get_args(Monitor))
-    raise ValueError(f"{where}: {score} is not of {of}; there are {there}")
+    raise NotOfTarget(where, f"{score} is not of {of}; there are {there}")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.linear_model import BayesianRidge, LogisticRegression
+from sklearn.metrics import average_precision_score, f1_score, r2_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from harness.forecast.scores import (
     SCORES,
@@ -156,3 +161,43 @@ def test_the_order_of_images_and_of_features_changes_nothing(name):
     again = SCORES[name].compute(given[order][:, columns], labels[order])
     if name != "probe":  # whose folds follow the order
         assert again == pytest.approx(SCORES[name].compute(given, labels), abs=1e-6)
+
+
+def test_targets_without_classes_have_the_scores_that_are_defined_of_them():
+    features, labels, _ = LONG
+    hot = one_hot(labels)
+    number = (features @ np.arange(1.0, 9.0))[:, None]
+    of = {name: score.of_target for name, score in SCORES.items() if score.of_target}
+    assert set(of) == {"logme", "neighbour", "probe"}
+    assert of["logme"]["labels"](features, hot) == pytest.approx(log_me(features, labels))
+    # scikit-learn's evidence of the same linear model, without a constant
+    standard = (number[:, 0] - number.mean()) / number.std()
+    noisy = standard + np.cos(7.0 * np.arange(60))
+    ours = of["logme"]["number"](features, noisy[:, None])
+    noisy = (noisy - noisy.mean()) / noisy.std()
+    ridge = BayesianRidge(
+        fit_intercept=False, compute_score=True, alpha_1=0, alpha_2=0, lambda_1=0, lambda_2=0,
+        max_iter=1000, tol=1e-9,
+    ).fit(features, noisy)  # fmt: skip
+    assert ours == pytest.approx(ridge.scores_[-1] / 60, abs=1e-4)
+    assert of["probe"]["number"](features, number) > 0.99
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    probe = make_pipeline(StandardScaler(), LogisticRegression())
+    expected = [
+        average_precision_score(
+            column,
+            cross_val_predict(probe, features, column, cv=folds, method="predict_proba")[:, 1],
+        )
+        for column in hot.T.astype(int)
+    ]
+    assert of["probe"]["labels"](features, hot) == pytest.approx(np.mean(expected), abs=1e-3)
+    nearest = KNeighborsRegressor(1).fit(features, number)
+    said = number[nearest.kneighbors(return_distance=False)[:, 0], 0]
+    assert of["neighbour"]["number"](features, number) == pytest.approx(r2_score(number, said))
+    given = hot[nearest.kneighbors(return_distance=False)[:, 0]]
+    expected = f1_score(hot, given, average="micro")
+    assert of["neighbour"]["labels"](features, hot) == pytest.approx(expected)
+    with pytest.raises(NoScore, match=r"Bao et al\. 2019 define it of one class an image"):
+        SCORES["h_score"].computed(features, labels, number, "number")
+    with pytest.raises(NoScore, match="all of these images have one number"):
+        of["neighbour"]["number"](features, np.ones((60, 1)))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.plan.planner import make_plan
-from harness.plan.recipe_check import check_classes
 from harness.sweepfile.reader import load_sweep
+from harness.sweepfile.resolved import resolved_yaml
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import InputError
 
@@ -49,34 +49,33 @@ def test_what_does_not_fit_the_data_is_named(
         return
     with pytest.raises(InputError) as caught:
         make_plan(load_sweep(path), DataCatalogue())
-    assert f"own: one: train.{message}" in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:5: train.{message}")
 
 
 @pytest.mark.parametrize(
-    ("target", "measure", "message"),
+    ("written", "message"),
     [
-        ("number", "{metric: mae, targets: [1]}", "also_test is scored by classes, and the data"),
-        ("ordered", "{metric: quadratic_kappa, targets: [0.5]}", "also_test is not scored by quad"),
-        ("ordered", "{metric: accuracy, targets: [0.5]}", None),
+        ("train: {loss: cross_entropy}", "8: train.loss: cross_entropy is not of a target"),
+        ("train: {recipe: linear_probe, select: val_accuracy}", "8: train.select: val_accuracy"),
+        ("measure: {metric: r2, audit: all}", "8: measure.audit: it is of classes without"),
+        ("train: {early_stopping: {patience: 2}}", None),
     ],
 )
-def test_further_test_sets_are_of_classes(
-    tmp_path: Path, target: str, measure: str, message: str | None
+def test_what_does_not_go_with_a_target_has_its_line(
+    tmp_path: Path, written: str, message: str | None
 ) -> None:
     path = tmp_path / "own.yaml"
-    text = SWEEP.replace(", TRAIN", "").replace("test: 10}", f"test: 10, target: {target}}}")
-    path.write_text(f"{text}measure: {measure}\nalso_test: [{{name: glyphs, classes: digits}}]\n")
-    if message is None:
-        make_plan(load_sweep(path), DataCatalogue())
+    text = SWEEP.replace("test: 10}", "test: 10, target: number}")
+    lines = [line for line in text.splitlines() if not line.startswith("train:")]
+    measure = [] if "measure" in written else ["measure: {metric: mae, targets: [1]}"]
+    path.write_text("\n".join([*lines, "", written, *measure]))
+    if message is not None:
+        with pytest.raises(InputError) as caught:
+            make_plan(load_sweep(path), DataCatalogue())
+        assert str(caught.value).startswith(f"{path}:{message}")
         return
-    with pytest.raises(InputError, match=f"own: one: {message}"):
-        make_plan(load_sweep(path), DataCatalogue())
-
-
-def test_what_is_of_classes_refuses_other_targets(tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
-    text = SWEEP.replace(", TRAIN", "").replace("test: 10}", "test: 10, target: number}")
-    path.write_text(f"{text}measure: {{metric: mae, targets: [1]}}\n")
     plan = make_plan(load_sweep(path), DataCatalogue())
-    with pytest.raises(InputError, match=r"one: a forecast is of classes, .* of the kind number"):
-        check_classes(plan, "a forecast")
+    again = tmp_path / "again.yaml"  # what a run folder keeps writes nothing that is refused
+    again.write_text(resolved_yaml(plan.sweep))
+    known = [trial.id for trial in make_plan(load_sweep(again), DataCatalogue()).trials]
+    assert known == [trial.id for trial in plan.trials]

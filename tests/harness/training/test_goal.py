@@ -97,8 +97,8 @@ def test_numbers_are_standardised_by_training_images_and_scored_in_their_unit() 
 @pytest.mark.parametrize(
     ("keys", "kind", "message"),
     [
-        ({"loss": "mse"}, "", "loss: mse is not of classes; cross_entropy"),
-        ({"loss": "ordinal"}, "number", "ordinal is not of a target of the kind number; mse, l1"),
+        ({"loss": "mse"}, "", "loss: mse is not of classes; its losses are cross_"),
+        ({"loss": "ordinal"}, "number", "ordinal is not of a target .*; its losses are mse, l1"),
         ({"loss": "complementary"}, "labels", "complementary is not of a target"),
         ({"class_weights": "balanced"}, "number", "class_weights: .* has no classes"),
         ({"sampling": "balanced"}, "labels", "sampling: .* has no classes"),
@@ -123,6 +123,25 @@ def test_defaults_become_those_of_the_target_and_ids_know_only_what_is_written()
         ("mse", "val_mae"),
     ]
     assert train.hashed() == {}
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "message"),
+    [
+        ({"loss": "cross_entropy"}, "number", "loss: cross_entropy is not of .*; its losses are"),
+        ({"loss": "cross_entropy"}, "labels", "loss: cross_entropy .* are binary_cross_entropy"),
+        ({"select": "val_accuracy"}, "number", "select: val_accuracy .* there are val_mae"),
+        ({"schedule": {"name": "plateau", "monitor": "val_accuracy"}}, "labels", "monitor: val_ac"),
+        ({"loss": "cross_entropy", "select": "val_accuracy"}, "ordered", None),
+    ],
+)
+def test_what_is_written_never_means_something_else(keys, kind, message) -> None:
+    train, written = Train(**keys), {*keys, "schedule.monitor"}
+    if message is None:
+        assert train.for_target(kind, written) == train
+        return
+    with pytest.raises(ValueError, match=message):
+        train.for_target(kind, written)
 
 
 def test_stopped_at_any_step_it_goes_on_to_the_same_bits(write_sweep, tmp_path) -> None:
@@ -150,7 +169,11 @@ def test_stopped_at_any_step_it_goes_on_to_the_same_bits(write_sweep, tmp_path) 
     ("old", "new", "message"),
     [
         ("metric: mae", "metric: accuracy", "metric: accuracy is not of a target of the kind numb"),
-        ("metric: mae", "metric: mae, audit: all", "measure.audit is of classes without an order"),
+        (
+            "metric: mae",
+            "metric: mae, audit: all",
+            "measure.audit: it is of classes without an order",
+        ),
         (", target: number", "", "measure.metric: mae is not of classes; it has accuracy"),
         ("epochs: 2", "epochs: 2, loss: ordinal", "train.loss: ordinal is not of a target"),
     ],

@@ -36,7 +36,7 @@ from analysis.report.charts.steadiness import steadiness_chart
 from analysis.statistics.classes.scores import Confusion
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.band import Band
-from analysis.statistics.times.course import ACCURACY
+from analysis.statistics.times.course import ACCURACY, COURSES
 
 HOSTILE = "</script><b>datum.x' \" + alert(1) \\ $"
 ARMS = ("scratch", HOSTILE)
@@ -249,7 +249,7 @@ def test_a_reader_chooses_what_is_there_and_nothing_else() -> None:
     params = {p["name"]: p for p in CHARTS["learning"]()["params"]}
     assert params["quantity"]["bind"]["labels"] == ["Accuracy", "Loss"]
     assert params["unit"]["bind"]["options"] == ["step", "samples"]
-    measured = learning_chart(learning(), "t", STYLES, "loss")
+    measured = learning_chart(learning(), "t", STYLES, COURSES["loss"])
     assert measured is not None
     assert {p["name"]: p for p in measured["params"]}["quantity"]["value"] == "loss"
     one_seed = learning_chart(learning(1), "t", STYLES)

@@ -36,7 +36,7 @@ def test_what_was_not_tested_is_not_known() -> None:
         "method": "none", "bound": "", "p_better_words": None, "verdict": "inconclusive",
         "verdict_words": "", "n_more": 0.0, "n_more_low": 0.0, "n_more_high": 0.0, "score": None,
         "question": "final", "state": "not shown", "direction": "", "among_finished": False,
-        "course": "accuracy", "n_question": 0, "overlap": 0.0, "test_set": "",
+        "course": "accuracy", "n_question": 0, "overlap": 0.0, "test_set": "", "measured_in": "",
     }  # fmt: skip
     for field in fields(row):
         value = getattr(row, field.name)

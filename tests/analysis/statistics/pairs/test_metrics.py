@@ -58,6 +58,16 @@ TABLE = {
             ("macro_f1", "fraction", True, "n_outside"), ("loss", "nats", False, ""),
         )
     },
+    **{
+        f"{images}_{name}": (f"{images}_{name}", unit, higher, False, True, granule, False)
+        for images in ("outside", "corrupted")
+        for name, unit, higher, granule in (
+            ("mean_average_precision", "fraction", True, ""), ("micro_f1", "fraction", True, ""),
+            ("exact_match", "fraction", True, "n_outside"),
+            ("quadratic_kappa", "kappa", True, ""), ("mae", "the target's unit", False, ""),
+            ("rmse", "the target's unit", False, ""), ("r2", "R²", True, ""),
+        )
+    },
 }  # fmt: skip
 
 
@@ -86,7 +96,8 @@ def test_a_margin_is_of_what_is_measured_alone() -> None:
 
 def test_of_a_target_only_what_is_measured_has_a_margin() -> None:
     errors = {m.name for m in METRICS.values() if m.along(COURSES["mae"]).has_margin}
-    assert errors == {"test_mae", "best_val_mae"}
+    further = {f"{w}_{m}" for w in ("outside", "corrupted") for m in ("mae", "rmse")}
+    assert errors == {"test_mae", "best_val_mae"} | further
     area = METRICS["area_under_curve"].along(COURSES["mae"])
     assert (area.unit, area.higher_is_better) == ("the target's unit", False)
 
