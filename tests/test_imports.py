@@ -25,6 +25,7 @@ LATE_CALLS = {
     ("harness.sweep", "analysis"),
     ("harness.notebook", "analysis"),
     ("harness.evaluate.__main__", "analysis"),
+    ("harness.evaluate.of_targets", "analysis"),
     ("harness.export.card", "analysis"),
     ("harness.forecast.__main__", "analysis"),
     ("harness.watch.summary", "analysis"),
