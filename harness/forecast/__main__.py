@@ -101,13 +101,12 @@ def _scored(
     took = time.perf_counter() - began
     rows = []
     for name in options.scores:
-        score, value, reason = SCORES[name], None, ""
+        score, value = SCORES[name], None
         given = seen.features if score.needs == "features" else seen.probabilities
         began = time.perf_counter()
-        kind = trial.data.target
-        if given is None and (seen.wanted is None or kind in score.of_target):
-            reason = seen.reason
-        else:
+        kind = trial.data.target if seen.wanted is not None else ""
+        reason = score.lacks(kind) or ("" if given is not None else seen.reason)
+        if given is not None and not reason:
             try:
                 value = score.computed(given, seen.labels, seen.wanted, kind)
             except NoScore as err:

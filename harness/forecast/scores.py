@@ -318,6 +318,14 @@ class Score:
     source: str
     of_target: Mapping[str, Callable[[Floats, Floats], float]] = field(default_factory=dict)
 
+    def lacks(self, kind: str) -> str:
+        """Why there is no such score of a kind of target; empty where there is, and of classes."""
+        if not kind or kind in self.of_target:
+            return ""
+        return (
+            f"{self.source} define it of one class an image, and the target is of the kind {kind}"
+        )
+
     def computed(self, given: Floats, labels: Labels, wanted: Floats | None, kind: str) -> float:
         """The score of features or probabilities (n, …).
 
@@ -327,13 +335,10 @@ class Score:
                 classes.
 
         Raises:
-            NoScore: there is none of these images, or of such a target.
+            NoScore: there is none of these images.
         """
         if wanted is None:
             return self.compute(given, labels)
-        if kind not in self.of_target:
-            raise NoScore(f"{self.source} define it of one class an image, and the target is of "
-                          f"the kind {kind}")  # fmt: skip
         return self.of_target[kind](given, wanted)
 
 
