@@ -355,7 +355,8 @@ class Lora(FineTune):
                                  f"{did_you_mean(str(key), keys)}")  # fmt: skip
         rank, targets = value.get("rank"), value.get("targets", "auto")
         if not _is_count(rank) or rank > 4096:
-            raise ValueError(f"has rank {rank!r}, and a whole number from 1 to 4096 is allowed")
+            given = f"rank {rank!r}" if "rank" in value else "no rank"
+            raise ValueError(f"has {given}, and a whole number from 1 to 4096 is allowed")
         alpha = value.get("alpha", rank)
         if not _is_number(alpha) or not 0 < alpha < math.inf:
             raise ValueError(f"has alpha {alpha!r}, and a number over 0 is allowed")

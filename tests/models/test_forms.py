@@ -31,7 +31,7 @@ def test_a_setting_is_read_as_its_form(setting: Any, expected: object) -> None:
     [
         ({"only": "biases"}, r"only: bias .* or only: norm .*did you mean 'bias'"),
         ({"lora": 8}, r"is not lora: \{rank: 8\}"),
-        ({"lora": {}}, "has rank None, and a whole number from 1"),
+        ({"lora": {}}, "has no rank, and a whole number from 1"),
         ({"lora": {"rank": 0}}, "has rank 0, and a whole number from 1 to 4096"),
         ({"lora": {"rank": True}}, "has rank True"),
         ({"lora": {"rank": 2.5}}, "has rank 2.5"),
