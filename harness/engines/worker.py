@@ -7,6 +7,7 @@ run folder, because it may be on another machine and must not act on signals its
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -55,7 +56,9 @@ class Worker:
             clean_up(self.settings.device)
 
     def close(self) -> None:
-        """End the ranks, if there are any."""
+        """End the ranks, if there are any, and remove the code that trials compiled."""
+        if (compiling := sys.modules.get("harness.training.compiling")) is not None:
+            compiling.forget()
         if self.team is not None:
             self.team.end()
 

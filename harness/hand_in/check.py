@@ -80,6 +80,7 @@ def _against_training(train: Train) -> str:
         "schedule.name": train.schedule.name == "linear",
         "schedule.warmup_epochs": train.schedule.warmup_epochs > 0,
         "accumulate": train.accumulate > 1,
+        "compile": train.compile,
         "sampling": train.sampling != "each_once",
         "class_weights": train.class_weights is not None,
         "ema": train.ema is not None,

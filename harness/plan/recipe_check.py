@@ -10,6 +10,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from harness.sweepfile.settings import TIMMS_OPTIMIZERS, NotOfTarget, Sweep
+from harness.training.machine import compiler_lacks
 from harness.trials.spec import DataUse, Plan, TrialSpec
 from headstart.errors import InputError, MissingPackageError, did_you_mean
 from headstart.metrics import OF_CLASSES, OF_TARGETS, WITHOUT_ACCURACY
@@ -34,6 +35,8 @@ def check_recipes(plan: Plan) -> None:
                 "installed: pip install timm"
             )
         _check_warm_up(at("train.schedule.warmup_epochs"), spec)
+        if train.compile and (lacks := compiler_lacks()):
+            raise InputError(f"{at('train.compile')}: {lacks}")
         if train.gradient_checkpointing and spec.condition.model.code:
             raise InputError(f"{at('train.gradient_checkpointing')}: what code of your own does "
                              "when it is computed twice is not known: leave it out")  # fmt: skip

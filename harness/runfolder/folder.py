@@ -150,6 +150,7 @@ class RunFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        remove_dead_temporaries(self.path)  # of workers that were ended
         self.lock.release()
 
     def _refuse_links(self) -> None:

@@ -155,6 +155,8 @@ class GraphSteps(SoloSteps):
         settings = trainer.settings
         if settings.ema is not None:
             return "train.ema moves the average by another share in each step"
+        if settings.compile:
+            return "train.compile makes kernels of its own, which nobody saw captured"
         if settings.gradient_checkpointing:
             return "train.gradient_checkpointing seeds masks again on the way back"
         if settings.precision == "fp16":

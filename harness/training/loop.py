@@ -98,6 +98,8 @@ class Trainer:
     pull: PullToStart | None = None  # of weights to their start; None: they are free
     probe: ProbePhase | None = None  # of its first epochs; None: all are one training
     goal: Goal | None = None  # what labels stand for; None: each is a class
+    # Makes of the network what computes the logits of steps; evaluations are made by the network.
+    compiler: Callable[[nn.Module], Callable[[Tensor], Tensor]] | None = None
 
     def __post_init__(self) -> None:
         network, settings, self.device = self.network, self.settings, self.accelerator.device
@@ -107,6 +109,7 @@ class Trainer:
         self.unprepared = network
         self.bare_optimizer = optimizer
         self.network = in_precision(network, settings.precision)
+        self.forward = self.network if self.compiler is None else self.compiler(self.network)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.steps_per_epoch = math.ceil(len(self.part) / settings.batch_size)
         self.n_steps = self.steps_per_epoch * settings.epochs if self.parameter_groups else 0
@@ -215,7 +218,7 @@ class Trainer:
             others: labels of the images that are mixed in; `share` says how much is the own.
             begin: place of the first image in the batch.
         """
-        logits = self.network(inputs)
+        logits = self.forward(inputs)
         self.count_right(logits, labels, begin)
         loss = self.mean_loss(logits, labels)
         if share is not None and others is not None:
@@ -293,6 +296,33 @@ class Trainer:
             for _ in range(n_steps):
                 self.compute(self.choose_batch())
         wait_for(self.device)
+
+    def compile_ahead(self) -> None:
+        """Have the compiler do its work for every size of batch; each bit of the trainer is as
+        before.
+
+        What trains later (gradual unfreezing) is compiled when it begins to.
+        """
+        with self._taken_back():
+            batch = self.choose_batch()
+            inputs, _ = self.inputs_of(batch)
+            if batch.share is not None:
+                inputs = batch.mixed(inputs)
+            for n in self._sizes_computed():
+                shape = (n, *inputs.shape[1:])
+                images = torch.empty_strided(shape, inputs.stride(), dtype=inputs.dtype,
+                                             device=inputs.device).zero_()  # fmt: skip
+                self.backward(self.forward(images).float().sum())
+                self.optimizer.zero_grad(set_to_none=True)
+        wait_for(self.device)
+
+    def _sizes_computed(self) -> list[int]:
+        """How many images a forward pass of a step may have, whole batches first."""
+        n, rest = divmod(len(self.part), self.whole_batch)
+        batches = [self.whole_batch] * (n > 0) + [rest] * (rest > 0)
+        parts = self.settings.accumulate
+        sizes = [size for b in batches for size in (-(-b // min(parts, b)), b // min(parts, b))]
+        return list(dict.fromkeys(sizes))
 
     def take_train_score(self) -> Score:
         """Loss and accuracy over the training images since the last call; NaN if there were none.

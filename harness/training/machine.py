@@ -1,7 +1,8 @@
-"""How much memory this machine lets a command take, and whether some bytes fit.
+"""How much memory this machine lets a command take, whether some bytes fit, and whether it has a
+compiler.
 
 In: what the kernel says of the machine and of the control group that a container or a batch system
-made. Out: bytes. It stands alone because plans and trials ask the same question, and plans do so
+made. Out: bytes. It stands alone because plans and trials ask the same questions, and plans do so
 without torch.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -61,6 +63,15 @@ def _glibc() -> ctypes.CDLL | None:
         return None
     libc = ctypes.CDLL(None)
     return libc if hasattr(libc, "gnu_get_libc_version") else None
+
+
+def compiler_lacks() -> str | None:
+    """Why `train.compile` cannot be done on this machine; None where it can."""
+    name = os.environ.get("CXX", "g++")
+    if shutil.which(name):
+        return None
+    return (f"PyTorch's compiler needs {name}, which is not found on this machine: install it "
+            "(apt-get install g++), or leave compile out")  # fmt: skip
 
 
 def memory_here(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:

@@ -94,7 +94,11 @@ class SoloSteps(Steps):
     ran_as = "solo"
 
     def warm_up(self, trainer: Trainer) -> None:
-        if trainer.device.type == "cuda" and not trainer.finished:
+        if trainer.finished:
+            return
+        if trainer.compiler is not None:
+            trainer.compile_ahead()
+        if trainer.device.type == "cuda":
             trainer.warm_up()
 
     def make(self, trainers: Sequence[Trainer], is_due: Asked, wants_pause: Asked) -> None:

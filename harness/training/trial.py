@@ -11,7 +11,7 @@ import io
 import json
 import math
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from harness.runfolder.nvidia import driver, mps_runs
 from harness.training.arrays import Part, Parts, copy_all
 from harness.training.balance import weights_of_classes
 from harness.training.checkpointing import use_checkpoints
+from harness.training.compiling import compiled, in_one_line, said_of_breaks
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
@@ -107,6 +108,8 @@ def run_trial(
         yield from _run_once(spec, folder, context, steps)
         return
     except RuntimeError as err:
+        if said := in_one_line(err):
+            raise said from err
         if not learn_from(err, spec):
             raise
     # After the block, since the error holds all that the trial had: on from the last state.
@@ -231,6 +234,7 @@ class Trial:
             self.prepared.pull,
             probe,
             self.goal,
+            self._compiled if self.settings.compile and head is None else None,
         )
         if self.device.type == "cpu" and self.ranks.n == 1:
             self.trainer.memory = StepMemory(self.network)
@@ -290,6 +294,9 @@ class Trial:
         if reason is not None:
             self.notes.append(f"what is frozen is computed in every step: {reason}")
         return reason
+
+    def _compiled(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        return compiled(network, self.folder.path.parents[1], self.settings.threads)
 
     def _use_checkpoints(self, front: Front | None) -> None:
         if front is None:
@@ -675,6 +682,7 @@ class Trial:
                 *self.steps.notes,
                 *self._note_on_memory(),
                 *self._note_on_skips(),
+                *said_of_breaks(self.trainer.compiler is not None),
                 *self.weights.notes,
             ),
             versions=versions(),

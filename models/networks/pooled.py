@@ -55,12 +55,12 @@ class PooledSequential(nn.Sequential):
 def _is_plain(x: Any) -> bool:
     """Whether `x` is numbers on the CPU, and not a symbol of a tracer or a transformation's."""
     return (
-        type(x) in (Tensor, nn.Parameter)
+        not torch.compiler.is_compiling()  # first: it follows none of the rest
+        and type(x) in (Tensor, nn.Parameter)
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._functorch.is_functorch_wrapped_tensor(x)
-        and not torch.compiler.is_compiling()
     )
 
 

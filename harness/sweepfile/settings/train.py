@@ -193,6 +193,9 @@ class Train(Frozen):
     gradient_checkpointing: bool = key("For want of memory: each block of the network keeps its "
         "inputs alone, and is computed again on the way back. It changes no bit, so it is not in a "
         "trial's id.", False, example=True)  # fmt: skip
+    compile: bool = key("Whether PyTorch's compiler makes the forward and backward pass of steps; "
+        "evaluations are made without it. It needs `g++`, and takes a while before the first step.",
+        False, example=True)  # fmt: skip
     sampling: Literal["each_once", "balanced"] = key("`each_once`: an epoch shows every training "
         "image once, in random order; `balanced`: as many images, drawn with replacement, of each "
         "class equally often.", "each_once", example="balanced")  # fmt: skip
@@ -317,6 +320,9 @@ class Train(Frozen):
                                  "none")  # fmt: skip
         if self.accumulate > self.batch_size:
             raise ValueError(f"accumulate {self.accumulate} is over batch_size {self.batch_size}")
+        if self.compile and self.gradient_checkpointing:
+            raise ValueError("compile decides by itself what is computed again on the way back: "
+                             "leave out gradient_checkpointing, or compile")  # fmt: skip
         return self
 
     @property
@@ -346,6 +352,8 @@ class Train(Frozen):
         if self.gradient_checkpointing:
             return ("train.gradient_checkpointing computes blocks again, which only a trial by "
                     "itself does")  # fmt: skip
+        if self.compile:
+            return "train.compile compiles the step of one network, which a trial by itself makes"
         if self.precision == "fp16":
             return "train.precision fp16 scales each trial's loss by what became of its last steps"
         if self.ema is not None:
@@ -382,6 +390,11 @@ class Train(Frozen):
             return (
                 "train.gradient_checkpointing computes blocks again while gradients are summed, "
                 f"which {n} workers cannot do at once; give resources.workers: 1"
+            )
+        if n > 1 and self.compile:
+            return (
+                f"train.compile compiles the step of one process, and {n} workers sum their "
+                "gradients inside of it; give resources.workers: 1, or leave compile out"
             )
         if self.batch_norm_parts in (1, n):
             return None
