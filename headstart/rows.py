@@ -343,8 +343,8 @@ class TrialRow(Row):
         "their pack; on a CPU reckoned: network, gradients, the optimizer's state, and what the "
         "first step of an epoch keeps for the way back",
         "bytes",
-        "no step was looked at (packs and several processes on CPUs, a head that was fitted), or a "
-        "version before this column wrote it",
+        "no step was looked at (packs, several processes and `train.compile` on CPUs, a head that "
+        "was fitted), or a version before this column wrote it",
     )
 
     @classmethod

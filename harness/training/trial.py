@@ -236,7 +236,9 @@ class Trial:
             self.goal,
             self._compiled if self.settings.compile and head is None else None,
         )
-        if self.device.type == "cpu" and self.ranks.n == 1:
+        # Hooks that count what autograd keeps would have the compiler make another code.
+        is_seen = self.ranks.n == 1 and self.trainer.compiler is None
+        if self.device.type == "cpu" and is_seen:
             self.trainer.memory = StepMemory(self.network)
         if head is not None:
             l2 = replay.probe_l2 if replay else None
