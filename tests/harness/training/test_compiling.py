@@ -47,7 +47,7 @@ def test_what_it_cannot_be_with_is_refused_in_one_line(tmp_path, monkeypatch):
     assert "resources.workers: 1" in (asked.reason_against_workers(2) or "")
     assert asked.reason_against_workers(1) is None
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(InputError, match=r"net: train\.compile: .* needs no-such-compiler.*leave"):
+    with pytest.raises(InputError, match=r":5: train\.compile: .* needs no-such-compiler.*leave"):
         check_recipes(planned(tmp_path / "sweep.yaml"))
 
 
