@@ -93,12 +93,10 @@ def said_of_breaks(is_compiled: bool) -> list[str]:
         return []
     from torch._dynamo.utils import counters
 
-    n = sum(counters["graph_break"].values())
-    if not n:
+    if not counters["graph_break"]:
         return []
-    places = "1 place" if n == 1 else f"{n} places"
-    return [f"train.compile: the compiler left the network's code in {places}, where it is "
-            "computed as without it"]  # fmt: skip
+    return ["train.compile: the compiler left the network's code in places, where it is computed "
+            "as without it"]  # fmt: skip
 
 
 def in_one_line(err: Exception) -> InputError | None:
