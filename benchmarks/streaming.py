@@ -17,9 +17,10 @@ thread:
    first time that a process reads them, compared with their checksums, and after that.
 2. The command on all images: planned (which decodes them), trained without a pause, and trained
    again in another folder with `--kills` kills of all its processes. The weights of both must be
-   the same bits. All the while the processes of the command are looked at: anonymous memory
-   (RssAnon) of the largest and of all together, files that they have open, and bytes that they
-   read from the disk.
+   the same bits. Beside each stands how many images a second it trained on, in seconds of steps
+   alone, and what share that is of the rate in memory of part 1. All the while the processes of
+   the command are looked at: anonymous memory (RssAnon) of the largest and of all together, files
+   that they have open, and bytes that they read from the disk.
 
 3. `--reads GB` makes one file of that size and nothing else, and prints what the kernel reads from
    the disk for ten batches of 32 rows of 150 kB at random places: as it guesses, and told which
@@ -104,11 +105,12 @@ def main() -> None:
             show_reads(scratch, round(given.reads * 1e9 / (3 * SIZE * SIZE)))
             return
         (scratch / "net.py").write_text(NETWORK, encoding="utf-8")
+        in_memory = None
         n_few = min(given.images or given.in_memory, given.in_memory)
         if n_few:
             os.environ["HEADSTART_CACHE"] = str(scratch / "cache-few")
             make_images(scratch / "few", n_few)
-            show_rates(written_sweep(scratch, "few", given), n_few)
+            in_memory = show_rates(written_sweep(scratch, "few", given), n_few)
             if given.keep is None:
                 shutil.rmtree(scratch / "cache-few")
         if given.images:
@@ -116,7 +118,8 @@ def main() -> None:
             make_images(scratch / "all", given.images)
             for earlier in ("whole", "killed"):
                 shutil.rmtree(scratch / earlier, ignore_errors=True)
-            show_command(written_sweep(scratch, "all", given), given.images, given.kills)
+            sweep = written_sweep(scratch, "all", given)
+            show_command(sweep, given.images, given.kills, in_memory)
 
 
 @contextmanager
@@ -210,7 +213,8 @@ def read_from_disk() -> int:
 # -- rates --------------------------------------------------------------------------------------
 
 
-def show_rates(sweep: Path, n: int) -> None:
+def show_rates(sweep: Path, n: int) -> float:
+    """Prints the table of three ways; returns images a second in memory."""
     run_sweep(sweep, "--dry-run")  # decodes
     n_bytes = n * 3 * SIZE * SIZE
     say(f"\nOne trial on {n:,} images ({n_bytes / 1e9:.2f} GB decoded), one thread:")
@@ -232,6 +236,8 @@ def show_rates(sweep: Path, n: int) -> None:
     )
     first_time, later = json.loads(done.stdout.splitlines()[-1])
     say(f"read alone, images/s: {first_time:,.0f} with their checksums, {later:,.0f} after that")
+    assert first is not None
+    return float(first["rate"])
 
 
 def train_once(sweep: Path, way: str) -> None:
@@ -301,7 +307,7 @@ def read_alone(images: np.ndarray) -> list[float]:
 # -- the command --------------------------------------------------------------------------------
 
 
-def show_command(sweep: Path, n: int, kills: int) -> None:
+def show_command(sweep: Path, n: int, kills: int, in_memory: float | None) -> None:
     say(f"\nThe command on {n:,} images ({n * 3 * SIZE * SIZE / 1e9:.1f} GB decoded):")
     say(f"{'':22} {'seconds':>8} {'largest':>9} {'together':>9} {'files':>6} {'from disk':>12}")
     plan = watched(sweep, "planned and decoded", "--dry-run")
@@ -312,15 +318,21 @@ def show_command(sweep: Path, n: int, kills: int) -> None:
         after = seconds - (at[k - 1] if k else 0)
         watched(sweep, f"killed after {after:.0f} s", "--out", again, kill_after=after)
     watched(sweep, "continued to its end", "--out", again)
-    digests = [weights_of(sweep.parent / name) for name in ("whole", "killed")]
+    digests = [weights_of(sweep.parent / name, in_memory) for name in ("whole", "killed")]
     same = "the same bits" if digests[0] == digests[1] else "OTHER BITS"
     say(f"weights after {kills} kills and without: {same}; planned in {plan:.0f} s")
 
 
-def weights_of(run: Path) -> str:
+def weights_of(run: Path, in_memory: float | None) -> str:
+    """Prints what the run's trial reached, and how fast; its weights."""
     (record,) = run.glob("trials/*/trial.json")
     row = json.loads(record.read_text("utf-8"))
-    say(f"   {run.name}: attempts {row['attempts']}, test accuracy {row['test_accuracy']:.3f}")
+    rate = row["images_per_s"]
+    ratio = "" if in_memory is None else f", {rate / in_memory:.2f} of the rate in memory"
+    say(
+        f"   {run.name}: attempts {row['attempts']}, test accuracy {row['test_accuracy']:.3f}, "
+        f"{rate:,.0f} images/s{ratio}"
+    )
     (weights,) = run.glob("trials/*/model.safetensors")
     return str(weights.read_bytes())
 

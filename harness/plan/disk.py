@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,14 +225,26 @@ def _key(trial: TrialSpec) -> str:
     what = (condition.model.hashed(), condition.fine_tune, len(data.class_names),
             data.image_size, data.channels, *(["computed again"] if again else []),
             *([factors] if isinstance(factors, dict) else []))  # fmt: skip
-    return repr((what, version("torch"), _digest_of_networks()))
+    return repr((what, builders()))
 
 
 @cache
-def _digest_of_networks() -> str:
-    """Of the code that builds networks: where it changed, sizes are looked at anew."""
+def builders() -> tuple[str, ...]:
+    """What builds networks: versions of packages, and a digest of our own code.
+
+    Where it changed, what was found out of networks is looked at anew.
+    """
     folder = Path(models.__file__).parent
-    return digest_of(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.py"))))
+    own = digest_of(b"".join(path.read_bytes() for path in sorted(folder.rglob("*.py"))))
+    return (*map(_version, ("torch", "torchvision", "timm", "transformers")), own)
+
+
+def _version(package: str) -> str:
+    """Empty: it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _sizes(trials: Mapping[str, TrialSpec], is_apart: bool) -> dict[str, NetworkBytes]:

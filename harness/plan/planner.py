@@ -54,6 +54,7 @@ class _Planner:
         self.seeds = seeds
         self.made: dict[tuple[Stage, str, int], TrialSpec] = {}
         self.contents: dict[Path, str] = {}
+        self.imagenet: dict[str, Path] = {}  # by the network's name
         self.uses: dict[tuple[Stage, str], DataUse] = {}
         self.streams: dict[int, Mapping[str, int]] = {}  # of a seed: shared by all arms
 
@@ -218,7 +219,10 @@ class _Planner:
         if start.kind in ("random", "stage"):
             return None, None
         if start.kind == "imagenet":
-            path = self._imagenet(condition.model.name)
+            name = condition.model.name
+            if name not in self.imagenet:
+                self.imagenet[name] = self._imagenet(name)
+            path = self.imagenet[name]
         else:
             path = start.path if start.kind == "file" else _model_of_run(start, seed)
         path = path.absolute()

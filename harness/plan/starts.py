@@ -2,19 +2,27 @@
 
 In: a plan. Out: what there is to say of the files, a line each; or all that does not fit, with the
 lines of the sweep file. Each network and file that come together are tried once. It stands alone
-because a plan is made without torch, and this needs it.
+because a plan is made without torch, and this needs it. Importing that takes longer than all of a
+plan, so what was said of weights that fit is kept in the cache folder; those that do not are tried
+each time. What is kept goes by the content of the file, which a plan reads in any case.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from harness.plan.disk import builders
 from harness.sweepfile.normalise import Published, published
 from harness.sweepfile.settings import Condition, Sweep
 from harness.trials.spec import DataUse, Plan, TrialSpec
+from headstart.digests import digest_of_file
 from headstart.errors import InputError, SpecError
+from headstart.kept_answers import keep_answer, kept_answer
 from headstart.output import on_one_line
+from headstart.records import trial_row
 from models import ModelInfo
+from models.delta_record import read_record
 
 MOST_TRIED = 200  # networks; the others of a large grid differ in what decides no shape
 
@@ -31,7 +39,7 @@ def check_starts(plan: Plan) -> list[str]:
     for spec in tried:
         at = plan.sweep.starts_at.get(spec.arm, f"{plan.sweep.name}: {spec.arm}")
         try:
-            report = (*_tried(spec, plan.by_id[spec.parent] if spec.parent else None),
+            report = (*_notes(spec, plan.by_id[spec.parent] if spec.parent else None),
                       *_of_configuration(spec))  # fmt: skip
         except InputError as err:
             mistakes[on_one_line(f"{at}: {err}")] = None
@@ -103,6 +111,39 @@ def _are_alike(spec: TrialSpec, parent: TrialSpec) -> bool:
 
 def _network(spec: TrialSpec) -> object:
     return spec.condition.model.hashed(), spec.data.image_size, spec.data.channels
+
+
+def _notes(spec: TrialSpec, parent: TrialSpec | None) -> tuple[str, ...]:
+    """What there is to say of weights that fit: kept from an earlier plan, or tried."""
+    key = _key(spec, parent)
+    if key is None:
+        return _tried(spec, parent)
+    kept = kept_answer("starts", key)
+    if kept is not None and isinstance(kept[0], list):
+        return tuple(map(str, kept[0]))
+    notes = _tried(spec, parent)
+    keep_answer("starts", key, list(notes))
+    return notes
+
+
+def _key(spec: TrialSpec, parent: TrialSpec | None) -> str | None:
+    """All that the notes follow from; None: also from other files, or from code of the user's."""
+    if any(each is not None and each.condition.runs_users_code for each in (spec, parent)):
+        return None
+    if parent is None and (
+        spec.start_file is None
+        or spec.start_content is None
+        or trial_row(spec.start_file.parent) is not None  # a trial's: its record is read too
+        or read_record(spec.start_file) is not None  # differences: their content is of two files
+    ):
+        return None
+    condition, reader = spec.condition, Path(__file__).parent.parent / "training" / "network.py"
+    what = (
+        condition.start, condition.head, condition.tuning, _network(spec), spec.data.class_names,
+        str(spec.start_file), spec.start_content,
+        parent and (_network(parent), parent.arm, parent.data.class_names),
+    )  # fmt: skip
+    return repr((what, builders(), digest_of_file(reader)))
 
 
 def _tried(spec: TrialSpec, parent: TrialSpec | None) -> tuple[str, ...]:

@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headstart.caches import cache_folder
-from headstart.digests import check_sealed, digest_of, is_sealed, write_sealed_json
-from headstart.errors import HeadstartError, ModelError, did_you_mean
-from headstart.files import make_folder, read_mapping
+from headstart.errors import ModelError, did_you_mean
+from headstart.kept_answers import keep_answer, kept_answer
 from models.info import ModelInfo
 from models.sources.options import TIMM, Given, TimmOptions, info_of, needs_package
 
@@ -121,27 +119,20 @@ def configuration(name: str) -> Configuration | None:
         ModelError: it has no such network, or no such weights of it.
     """
     needs_package("timm", name)
-    key = repr((name, version("timm")))
-    place = _place(key)
-    if place is None:
-        return _asked(name)
+    key = repr((name, _version()))
     with suppress(TypeError, ValueError):
-        kept = read_mapping(place)
-        check_sealed(kept)
-        if is_sealed(kept) and kept["key"] == key:
-            return _read(kept["of_timm"])
+        kept = kept_answer("timm", key)
+        if kept is not None:
+            return _read(*kept)
     chosen = _asked(name)
-    with suppress(OSError, HeadstartError):  # a cache that may not be written
-        make_folder(place.parent)
-        write_sealed_json(place, {"key": key, "of_timm": chosen and asdict(chosen)})
+    keep_answer("timm", key, chosen and asdict(chosen))
     return chosen
 
 
-def _place(key: str) -> Path | None:
-    """Where what timm said is kept; None: there is no cache folder."""
-    with suppress(HeadstartError):
-        return cache_folder() / "timm" / f"{digest_of(key.encode())[:32]}.json"
-    return None
+@cache
+def _version() -> str:
+    """timm's, read once: it is asked for at each look at a network."""
+    return version("timm")
 
 
 def _read(kept: Mapping[str, Any] | None) -> Configuration | None:

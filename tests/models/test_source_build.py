@@ -314,7 +314,7 @@ def test_what_timm_says_of_a_network_is_asked_once(tmp_path, monkeypatch):
     kept.write_text(kept.read_text().replace("160", "161"))
     assert timm_networks.configuration(name) == first
     assert asked[2:] == [name]
-    monkeypatch.setattr(timm_networks, "version", lambda _: "0.0")
+    monkeypatch.setattr(timm_networks, "_version", lambda: "0.0")
     assert timm_networks.configuration(name) == first
     assert asked[3:] == [name]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from card_counters import read_ledger
-from packed_sets import IN_FILES, KINDS, NAMES
+from packed_sets import IN_FILES, KINDS, NAMES, N
 from small_sweep import ON_CARDS
 
 from runs import ROOT, command
@@ -114,8 +114,9 @@ def test_a_killed_command_goes_on_from_its_states(card, sweep, tmp_path):
     assert {row["steps"] for row in rows if row["status"] == "done"} <= {200 * 7}
 
 
-def test_a_set_in_its_files_is_read_ahead_for_a_card(card, sweep, tmp_path):
-    """Slow: a whole command. What is decoded goes through pinned memory."""
+def test_a_set_in_its_files_goes_to_a_card_batch_by_batch(card, sweep, tmp_path):
+    """Slow: a whole command. Each epoch's images are copied to the card; of a set that lay there
+    one copy of each would have been made."""
     out, kind = tmp_path / "run", "shards"
     path = KINDS[kind](tmp_path / "set")
     text = IN_FILES.format(name=NAMES[kind], path=path, epochs=20)
@@ -128,7 +129,10 @@ def test_a_set_in_its_files_is_read_ahead_for_a_card(card, sweep, tmp_path):
     (row,) = rows_of(out)
     check_ended([row], 1)
     assert row["attempts"] == 1
-    assert [process.cards for process in done.processes if process.launches] == [[0]]
+    (worker,) = [process for process in done.processes if process.launches]
+    assert worker.cards == [0]
+    trained = 20 * (N * 6 // 10) * 3 * 24 * 24  # bytes of the images of its epochs
+    assert worker.bytes_in > trained, (worker, trained)
 
 
 def test_a_trial_that_does_not_fit_fails_in_one_line_and_spares_the_rest(card, sweep, tmp_path):

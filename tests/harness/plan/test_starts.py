@@ -12,6 +12,7 @@ from harness.plan.planner import make_plan
 from harness.plan.starts import check_starts
 from harness.sweepfile.reader import load_run, load_sweep
 from harness.sweepfile.resolved import resolved_yaml
+from harness.training import network as training
 from harness.training.network import prepare_network
 from harness.trials.catalogue import DataCatalogue
 from headstart.errors import ModelError, SpecError
@@ -46,6 +47,34 @@ def test_what_became_of_a_file_is_said_once(planned, tmp_path):
         f"{tmp_path}/w.pth.tar: its entry state_dict was taken; left out: epoch",
         f"{tmp_path}/w.pth.tar: the prefix module. was taken off its names",
     ]
+
+
+def test_weights_that_fit_are_tried_again_where_their_file_changed(planned, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    tried, path, read = [], tmp_path / "w.pth", training.read_start
+    monkeypatch.setattr(training, "read_start", lambda *a: tried.append(a) or read(*a))
+
+    def notes(end="}"):
+        return check_starts(planned(f"{{initialize: {path}, head: keep{end}"))
+
+    torch.save(lenet(n_classes=10), path)
+    first, before = notes(), path.stat()
+    assert len(first) == 1
+    assert [notes(), notes(", train: {epochs: 9}}")] == [first, first]
+    assert len(tried) == 1, "another number of epochs is no other network"
+    for kept in (tmp_path / "cache" / "starts").iterdir():
+        kept.write_text(kept.read_text().replace("its head", "a head"))
+    assert notes() == first
+    assert len(tried) == 2, "what was kept was damaged"
+    content = path.read_bytes()
+    path.write_bytes(content[:-50] + bytes(50))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # of one size and time
+    for _ in range(2):  # what is wrong is not kept
+        with pytest.raises(SpecError, match=r"w\.pth"):
+            notes()
+    torch.save(lenet(n_classes=3), path)
+    with pytest.raises(SpecError, match=r"\[3, 84\] in the file"):
+        notes()
 
 
 def test_all_that_does_not_fit_is_said_with_its_line(planned, tmp_path):
