@@ -27,7 +27,7 @@ from runs import ROOT, command, environment, fingerprints, run
 BAD_ARMS = """\
 arms:
   too_hot: {train: {learning_rate: 1.0e+30}}
-  no_such_layer: {fine_tune: {from: attention}}
+  no_image: {fine_tune: {probe: lbfgs}, data: {train: 4}}
   on_ruin: {initialize: ruined}
 """
 RUINED_STAGE = """\
@@ -103,15 +103,15 @@ def test_one_bad_trial_spares_the_rest_and_is_shown(run_by, engine, capsys):
     assert good == {"done"}
     assert rows["too_hot", 0]["status"] == "diverged"
     assert "not finite" in rows["too_hot", 0]["error"]
-    assert rows["no_such_layer", 1]["status"] == "failed"
-    assert "attention" in rows["no_such_layer", 1]["error"]
-    assert rows["no_such_layer", 1]["attempts"] == 1, "a wrong setting is not tried again"
+    assert rows["no_image", 1]["status"] == "failed"
+    assert "has no training image" in rows["no_image", 1]["error"]
+    assert rows["no_image", 1]["attempts"] == 1, "a wrong setting is not tried again"
     assert rows["on_ruin", 0]["status"] == "failed"
     assert "diverged" in rows["on_ruin", 0]["error"]
     assert "Traceback" not in done.stderr
     assert "4 of 14 trials failed" in done.stderr
     status.main([str(done.out)])
-    assert "failed: no_such_layer seed 0" in capsys.readouterr().out
+    assert "failed: no_image seed 0" in capsys.readouterr().out
 
 
 @pytest.mark.slow
