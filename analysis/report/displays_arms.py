@@ -127,7 +127,8 @@ def stability_table(findings: Findings) -> Table:
     """Spread over seeds, broken trials, restlessness of the curves."""
     is_share = findings.course.is_share
     unit, kind = (" (points)", "points_plain") if is_share else (findings.course.of_unit, "number")
-    has_noise = bool(findings.stability["binomial_sd"].notna().any())  # of accuracy alone
+    noise = findings.stability.get("binomial_sd")  # of accuracy alone; None: no trial has ended
+    has_noise = noise is not None and bool(noise.notna().any())
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),
