@@ -24,11 +24,10 @@ from harness.sweepfile.settings import Train
 from harness.training.machine import CPU_PART, EVALUATION_BATCH, MOST_PIXELS
 from harness.trials.spec import Plan, TrialSpec
 from headstart.apart import NoAnswer, ask_apart
-from headstart.caches import cache_folder
 from headstart.cli import few
 from headstart.digests import digest_of
 from headstart.errors import EngineError, HeadstartError, ModelError, TuningError
-from headstart.files import make_folder, read_mapping, write_json
+from headstart.kept_answers import keep_answer, kept_answer
 from headstart.own_code import said_of
 
 if TYPE_CHECKING:
@@ -285,21 +284,16 @@ def _looked_at(
     for key, value in zip(new, measured, strict=True):
         sizes[key] = value
         if isinstance(value, NetworkBytes):
-            with suppress(OSError, HeadstartError):  # a cache that may not be written
-                make_folder(_place(key).parent)
-                write_json(_place(key), {"key": key, **asdict(value)})
+            keep_answer("sizes", key, asdict(value))
     return sizes
 
 
-def _place(key: str) -> Path:
-    return cache_folder() / "sizes" / f"{digest_of(key.encode())[:32]}.json"
-
-
 def _kept(key: str) -> NetworkBytes | None:
-    with suppress(TypeError, ValueError):
-        kept = read_mapping(_place(key))
-        if kept.pop("key", None) == key and all(type(value) is int for value in kept.values()):
-            return NetworkBytes(**kept)
+    """Sizes that an earlier plan found; None: there are none, or they are not ours."""
+    match kept_answer("sizes", key):
+        case (dict() as sizes,) if all(type(value) is int for value in sizes.values()):
+            with suppress(TypeError):
+                return NetworkBytes(**sizes)
     return None
 
 
