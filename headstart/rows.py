@@ -503,6 +503,8 @@ def _checked(column: Column, value: object) -> object:
         fits = all(isinstance(item, str) for item in value)
     if not fits:
         raise ValueError(f"{column.name}: {repr(value)[:80]} is no {column.type[0].__name__}")
+    if column.arrow == "double" and isinstance(value, int):
+        return float(value)  # a table takes no integer that a double would round
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -24,6 +24,7 @@ LINES = 44  # of one float
 SIZES = {"footnotesize": 8.0, "scriptsize": 7.0}  # pt
 SEPARATION = 0.21  # cm between two columns
 SHORTEST = 2.6  # cm: narrower is no column of texts
+_INTERVAL = r"\[[-−+\d.,%×∞ ]+\]"  # of numbers: an arm's name may have brackets too
 _ESCAPED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
@@ -138,8 +139,8 @@ def _row(row: Sequence[Cell], told: Sequence[str]) -> str:
 def _breakable(text: str) -> str:
     """A text for a narrow paragraph: long words may break anywhere, an interval nowhere."""
     words = []
-    for word in re.findall(r"\[[^\]]*\]|\S+", text):
-        if word.startswith("["):
+    for word in re.findall(rf"{_INTERVAL}|\S+", text):
+        if re.fullmatch(_INTERVAL, word):
             words.append(escape_latex(word).replace(" ", "~"))
         else:
             pieces = textwrap.wrap(word, 8) if len(word) > 10 else [word]

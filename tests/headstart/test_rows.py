@@ -157,6 +157,13 @@ def test_rows_become_a_table_and_nothing_known_is_null():
     assert as_table([], TrialRow).num_rows == 0
 
 
+def test_an_integer_of_a_stranger_where_a_number_belongs_is_a_number():
+    """A table takes no integer for a double that would be rounded."""
+    row = TrialRow.from_json({"trial_id": "a", "test_loss": 10**18, "train_time_s": 2})
+    assert as_table([row], TrialRow)["test_loss"].to_pylist() == [1e18]
+    assert isinstance(row.train_time_s, float)
+
+
 def test_a_plan_that_is_not_there_is_none_and_a_damaged_one_is_one_line(tmp_path):
     assert read_plan(tmp_path) is None
     (tmp_path / "plan.json").write_text('["no plan"]')
