@@ -135,3 +135,11 @@ def pytest_runtest_makereport(
     if os.environ.get("CI") and is_skip and not is_excused:
         report.outcome, report.longrepr = "failed", f"CI may not skip this: {report.longrepr[2]}"
     return report
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m slow`, a file of tests in which that word does not stand is not imported."""
+    if config.option.markexpr != "slow" or not collection_path.name.startswith("test_"):
+        return None
+    is_file = collection_path.suffix == ".py"
+    return True if is_file and "slow" not in collection_path.read_text("utf-8") else None

@@ -23,6 +23,7 @@ import pytest
 from harness import status
 from harness.evaluate import __main__ as evaluate
 from harness.reference import __main__ as reference
+from harness.reference import networks
 from headstart.digests import LINE, digest_of, sealed, sealed_table
 from headstart.errors import EXIT_INPUT, HeadstartError
 from runs import run_here, sign_again
@@ -74,6 +75,15 @@ def place(original: Path, tmp_path: Path) -> Path:
     shutil.copytree(original, tmp_path / "stranger")
     shutil.copytree(original, tmp_path / "other")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _short_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit trains its networks for one epoch, in this process; it reads all as ever."""
+    sweep, settings = networks.run_sweep, "epochs: 10, at_least_steps: 800"
+    assert settings in networks.TRAINED
+    monkeypatch.setattr(networks, "TRAINED", networks.TRAINED.replace(settings, "epochs: 1"))
+    monkeypatch.setattr(networks, "run_sweep", lambda argv: sweep([*argv, "--engine", "here"]))
 
 
 def trial_of(place: Path) -> Path:

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import harness.sweep
 from analysis.__main__ import main as analyse
 from analysis.audit.answers import answers_for, is_answers
 from datasets import load_dataset
@@ -75,9 +74,9 @@ def test_of_a_set_that_own_code_reads_it_is_said_that_no_folds_are_trained(monke
 def answers(tmp_path_factory) -> Path:
     """The file of networks that learned the labels in doubt, one a fold, in this process."""
     run = tmp_path_factory.mktemp("audits") / "audit-optdigits"
-    sweep = harness.sweep.main
+    sweep = networks.run_sweep
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(harness.sweep, "main", lambda argv: sweep([*argv, "--engine", "here"]))
+        patch.setattr(networks, "run_sweep", lambda argv: sweep([*argv, "--engine", "here"]))
         fewer = networks.TRAINED.replace("at_least_steps: 800", "at_least_steps: 250")
         patch.setattr(networks, "TRAINED", fewer)
         assert reference.main([str(run), "--train", UNIFORM, "--networks", "1"]) == 0
