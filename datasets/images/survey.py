@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import PurePosixPath
 
 import numpy as np
 
 from datasets.base import Survey
+from datasets.files.image_kinds import ending_of
 from datasets.files.trees import Tree
 from datasets.images.decode import read_image_size
 from headstart.errors import DataError
@@ -77,7 +77,7 @@ def survey(
     counts: dict[str, dict[str, int]] = {}
     for (part, name), n in Counter(strata).items():
         counts.setdefault(part or "all", {})[name] = n
-    kinds = Counter(PurePosixPath(name).suffix.lower() or "without ending" for name in files)
+    kinds = Counter(ending_of(name) or "without ending" for name in files)
     ordered = sorted(sizes, key=_area)
     named = [ordered[0], middle_size(ordered), ordered[-1]] if ordered else []
     return Survey(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from datasets.layout.folder_names import PartName, parts_among
 from datasets.layout.folders import Folder, shown, shown_names
@@ -49,13 +50,16 @@ def reading_at(rows: Iterable[Row], level: int, joined: Sequence[int] = ()) -> R
 
     Its class is the folder at that level, or those at the levels `joined`, as in `Greek/alpha`.
     """
-    of = {}
-    for row in rows:
-        if len(row.folders) >= level:
-            way = [row.base] * (row.base != "") + list(row.folders[:level])
-            label = "/".join(row.folders[each - 1] for each in joined or (level,))
-            of[row.image] = Place(row.part, label, "/".join(way))
-    return Reading(of)
+
+    @cache  # of the few folders that many files lie in
+    def place(part: str, base: str, folders: tuple[str, ...]) -> Place:
+        way = [base] * (base != "") + list(folders[:level])
+        label = "/".join(folders[each - 1] for each in joined or (level,))
+        return Place(part, label, "/".join(way))
+
+    return Reading(
+        {r.image: place(r.part, r.base, r.folders) for r in rows if len(r.folders) >= level}
+    )
 
 
 def at_level(root: Folder, roots: Mapping[str, Sequence[Folder]], case: Case) -> Reading:
