@@ -27,6 +27,11 @@ def target(value: float) -> str:
     return f"{100 * value:g} %"
 
 
+def chosen(value: float) -> str:
+    """2.5 → `2.5`: a round number that somebody chose, in a unit that stands elsewhere."""
+    return f"{value:g}".replace("-", "−")
+
+
 def points(value: float) -> str:
     """0.0034 → `+0.34` (percentage points).
 
@@ -81,7 +86,7 @@ def number(value: float, digits: int | None = None) -> str:
     """
     if value == 0:
         return "0"
-    if 1e-4 <= abs(value) < 1e6:
+    if 1e-5 <= abs(value) < 1e6:
         digits = _decimals(value) if digits is None else digits
         return _not_zero(value, digits).replace("-", "−")
     return f"{value:.2e}".replace("-", "−")
@@ -112,7 +117,7 @@ def probability(value: float) -> str:
 
 
 _WRITERS: tuple[Callable[[float], str], ...] = (
-    *(percent, target, points, points_plain, share, signed),
+    *(percent, target, chosen, points, points_plain, share, signed),
     *(count, ratio, log_ratio, number, seconds, probability),
 )
 _KINDS = {writer.__name__: writer for writer in _WRITERS}
@@ -124,8 +129,8 @@ _ALIKE: dict[str, Callable[[float, int | None], str]] = {
 def write(kind: str, value: object, digits: int | None = None) -> str:
     """`value` as text of that kind; `–` for a missing one, `not reached` for an infinite time.
 
-    `kind` is one of percent, target, points, points_plain, share, signed, count, ratio, log_ratio,
-    number, seconds, probability, text.
+    `kind` is one of percent, target, chosen, points, points_plain, share, signed, count, ratio,
+    log_ratio, number, seconds, probability, text.
     """
     if kind == "text" or isinstance(value, str):
         return "" if value is None or value != value else str(value)

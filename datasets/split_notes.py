@@ -6,7 +6,7 @@ draws nothing: no note changes which images train.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -101,12 +101,24 @@ def lacking(target: Target, labels: np.ndarray, parts: Mapping[str, np.ndarray])
     """
     notes = []
     for name, indices in parts.items() if target.kind == "labels" else ():
-        there = target.table[labels[indices]].any(axis=0)
-        absent = [target.names[k] for k in np.flatnonzero(~there)] if len(indices) else []
-        if absent:
-            shown = ", ".join(absent[:_PAIRS_SHOWN]) + " …" * (len(absent) > _PAIRS_SHOWN)
-            notes.append(
-                f"no {name} image has the label {shown}: there, it has no average precision and is "
-                "left out of the mean"
-            )
+        notes += without_images(target.names, target.table[labels[indices]], f"no {name} image")
     return notes
+
+
+def without_images(names: Sequence[str], there: np.ndarray, none: str) -> list[str]:
+    """A note on the labels that are on none of these images, where there are any.
+
+    Args:
+        there: (n, labels), whether each image has each label.
+        none: how the note begins, as `no test image`.
+    """
+    absent = [n for n, is_on in zip(names, there.any(axis=0), strict=True) if not is_on]
+    if not absent or not len(there):
+        return []
+    shown = ", ".join(absent[:_PAIRS_SHOWN]) + " …" * (len(absent) > _PAIRS_SHOWN)
+    label, it = ("label", "it") if len(absent) == 1 else ("labels", "they")
+    has, is_ = ("has", "is") if len(absent) == 1 else ("have", "are")
+    return [
+        f"{none} has the {label} {shown}: there, {it} {has} no average precision and {is_} left "
+        "out of the mean"
+    ]

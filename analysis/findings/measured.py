@@ -43,7 +43,8 @@ def course_of(asked: Iterable[Asked]) -> Course:
 
 
 def _units(sweep: Content) -> Iterator[str]:
-    """What each data entry of a sweep says of the unit of its numbers; "" where it says nothing."""
+    """The unit of errors of each data entry of a sweep: that of its numbers, of ordered classes
+    places in their order; "" where the entry says nothing."""
     arms = sweep.get("arms") or {}
     owners = [sweep, *(arm for arm in arms.values() if isinstance(arm, Mapping))]
     for data in (owner["data"] for owner in owners if owner.get("data")):
@@ -51,6 +52,8 @@ def _units(sweep: Content) -> Iterator[str]:
             target = entry.get("target") if isinstance(entry, Mapping) else None
             if isinstance(target, Mapping) and target.get("kind") == "number":
                 yield str(target.get("unit") or "")
+            elif "ordered" in (target, target.get("kind") if isinstance(target, Mapping) else ""):
+                yield "places"
             else:
                 yield ""
 

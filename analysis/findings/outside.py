@@ -7,18 +7,21 @@ their own, which a run may lack or have for some of its trials.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis import words
 from analysis.findings.by_arm import final_interval
 from analysis.measures.pairs.contrasts import build_contrasts
 from analysis.statistics.pairs.contrast import Contrast
 from analysis.statistics.pairs.metrics import CORRUPTED, OUTSIDE
 from analysis.statistics.samples.pairing import Pair
 from analysis.statistics.times.course import Course
+from headstart.private import publishable
 
 
 def sets_of(scores: pd.DataFrame) -> list[str]:
@@ -104,3 +107,19 @@ def remarks(scores: pd.DataFrame, evidence: pd.DataFrame) -> Iterable[str]:
     n = int(scores["trial_id"].isin(done).sum()) if len(scores) else 0
     if names and n < len(names) * len(done):
         yield f"{n} of {len(names) * len(done)} scores on further test sets were made."
+
+
+def set_warnings(provenance: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the commands warned of in further test sets, each set and warning once."""
+    sets = [each for p in provenance for each in _mappings(p.get("also_test"))]
+    said = [
+        words.sentence(f"{each.get('called')}: {publishable(warning)}")
+        for each in sets
+        if isinstance(each.get("warnings"), list)
+        for warning in each["warnings"]
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -16,6 +16,7 @@ from analysis.statistics.pairs.looks import HOPELESS
 from analysis.statistics.pairs.until_verdict import is_hopeless
 from analysis.statistics.samples.redrawn import seeds_worth
 from analysis.statistics.samples.significance import most_without_one
+from headstart.metrics import ONLY_OF_TARGETS
 
 FEW_SEEDS = 5
 WORTH_SAYING = 0.25  # a share of trials that may fail although none did
@@ -324,6 +325,8 @@ def _lacking(findings: Findings) -> Iterator[str]:
 
 def _coarse_test(findings: Findings) -> Iterator[str]:
     """A test part so small that one image is a large step."""
+    if findings.course.name in ONLY_OF_TARGETS:  # no share of images is measured
+        return
     done = findings.evidence[findings.evidence["test_accuracy"].notna()]
     if done.empty or "n_test" not in done:
         return

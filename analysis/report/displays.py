@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.findings import Findings
+from analysis.findings.learning import METRICS
 from analysis.report.tables import Column, of_kind
 from analysis.statistics.pairs.comparison import Comparison
 from analysis.statistics.pairs.wording import metric_name
@@ -37,6 +38,25 @@ def task_column(findings: Findings) -> list[Column]:
 def score_heading(findings: Findings) -> str:
     """`Test accuracy`, `Test mean absolute error (years)`."""
     return SCORE_WORDS[findings.score] + findings.course.of_unit
+
+
+def curve_names(findings: Findings) -> dict[str, str]:
+    """The measures of learning curves, each with its heading; that of the sweep first."""
+    course = findings.course
+    measured = {course.column: f"Validation {course.words}{course.of_unit}"}
+    return measured | {key: name for key, name in METRICS.items() if key not in measured}
+
+
+def curve_kind(findings: Findings, metric: str) -> str:
+    """How a value of a learning curve is written (`words.write`)."""
+    if metric == findings.course.column:
+        return findings.course.kind
+    return "percent" if metric.endswith("accuracy") else "number"
+
+
+def target_column(findings: Findings) -> Column:
+    """The column of targets: `Target`, `Target (years)`."""
+    return Column("target", f"Target{findings.course.of_unit}", findings.course.target_kind)
 
 
 def metric_words(metric: str, target: float, course: Course = ACCURACY, test_set: str = "") -> str:

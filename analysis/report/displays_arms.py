@@ -20,6 +20,7 @@ from analysis.report.displays import (
     UNIT_WORDS,
     reached_texts,
     score_heading,
+    target_column,
     task_column,
 )
 from analysis.report.tables import Column, Table, further, of_kind, with_interval
@@ -107,7 +108,7 @@ def reached_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         Column("arm", "Arm"),
-        Column("target", "Target", findings.course.target_kind),
+        target_column(findings),
         Column("unit_words", "In"),
         *of_kind("count", n="Trials", n_reached="Reached"),
         Column("found", "Mean [95 % interval]", "text", sort="mean"),

@@ -17,10 +17,18 @@ from analysis.findings.findings import Findings
 from analysis.report.displays import PAIR, task_column
 from analysis.report.tables import Column, Table, further, of_kind, with_interval
 from analysis.statistics.classes.scores import Confusion
+from headstart.metrics import WITHOUT_ACCURACY
 
 MOST_ROWS = 200  # of a long table in the page: as many whole arms as fit
 MOST_WRITTEN = 12  # classes up to which a confusion matrix stands in the page as a matrix
 SCORES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
+NO_CLASSES = "These targets have no classes; answers by image are in each trial’s predictions.npz."
+
+
+def has_classes(findings: Findings) -> bool:
+    """Whether some trials say classes, and not labels or numbers."""
+    kinds = set(findings.evidence.get("target", []))
+    return not kinds or not kinds <= set(WITHOUT_ACCURACY)
 
 
 def average_table(findings: Findings) -> Table:

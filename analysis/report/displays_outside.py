@@ -11,11 +11,11 @@ import pandas as pd
 
 from analysis import words
 from analysis.findings.findings import Findings
-from analysis.findings.outside import remarks
+from analysis.findings.outside import remarks, set_warnings
 from analysis.report.displays import (
     PAIR,
-    SCORE_WORDS,
     estimate_text,
+    score_heading,
     task_column,
     together_text,
     verdict_text,
@@ -27,14 +27,14 @@ from analysis.statistics.pairs.wording import row_words
 
 def outside_table(findings: Findings) -> Table:
     """One row a further test set and arm."""
-    course = findings.course
+    course, unit = findings.course, findings.course.of_unit
     columns = (
         *task_column(findings),
         *of_kind("text", test_set="Further test set", arm="Arm"),
         *of_kind("count", n="Seeds", n_images="Images"),
-        with_interval("score", words.sentence(course.words).rstrip("."), course.kind),
-        Column("inside", SCORE_WORDS[findings.score], course.kind),
-        Column("change", "Change", "points" if course.is_share else "signed"),
+        with_interval("score", words.sentence(course.words).rstrip(".") + unit, course.kind),
+        Column("inside", score_heading(findings), course.kind),
+        Column("change", f"Change{unit}", "points" if course.is_share else "signed"),
     )
     note = (
         "Means over seeds of the weights that validation chose, 95 % intervals over seeds on these "
@@ -121,6 +121,7 @@ def outside_words(findings: Findings) -> Iterator[str]:
                 f"({estimate_text(row)})."
             )
     yield from remarks(findings.runs.outside, findings.evidence)
+    yield from set_warnings(findings.runs.provenance)
 
 
 def _inside(findings: Findings) -> dict[tuple[str, str, str], Comparison]:
@@ -142,7 +143,7 @@ def cost_table(findings: Findings) -> Table:
     columns = [
         *task_column(findings),
         Column("arm", "Arm"),
-        with_interval("score", SCORE_WORDS[findings.score], findings.course.kind),
+        with_interval("score", score_heading(findings), findings.course.kind),
         Column("n_trainable", "Trained parameters", "count"),
         Column("share", "Of all", "share"),
         with_interval("train_time_s", "Training", "seconds"),

@@ -16,6 +16,7 @@ from analysis.report.displays import (
     estimate_text,
     interval_texts,
     metric_words,
+    target_column,
     task_column,
     together_text,
     uses_text,
@@ -92,7 +93,7 @@ def speedup_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("target", "Target", findings.course.target_kind),
+        target_column(findings),
         Column("unit_words", "In"),
         Column("found", "Speedup [95 % interval, alone]", "text", sort="estimate"),
         Column("reached_words", "Reached by treatment and control", sort="n_reached_control"),
@@ -121,7 +122,7 @@ def break_even_table(findings: Findings) -> Table:
     columns = (
         *task_column(findings),
         *PAIR,
-        Column("target", "Target", findings.course.target_kind),
+        target_column(findings),
         Column("unit_words", "In"),
         Column("saved_text", "Saved by one use", "text", sort="saved"),
         Column("cost_text", "Pretraining cost", "text", sort="cost"),

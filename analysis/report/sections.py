@@ -176,10 +176,9 @@ def paragraphs_of(key: str, findings: Findings) -> Iterator[str]:
             "runs, the first seeds of each arm; means and intervals are over all of them."
         )
     classes = findings.classes
-    kinds = set(findings.evidence.get("target", []))
-    has_classes = not kinds or not kinds <= set(WITHOUT_ACCURACY)
+    has_classes = displays_classes.has_classes(findings)
     if key == "classes" and not has_classes:
-        yield "These targets have no classes; answers by image are in each trial’s predictions.npz."
+        yield displays_classes.NO_CLASSES
         return
     if key == "classes" and classes.n_read < classes.n_trials:
         yield (

@@ -63,7 +63,9 @@ def _trials(
         yield TrialLine(
             trial_id=trial_id,
             seed=str(row["seed"]),
-            end=words.write(course.kind, row[score]) if done else str(row["status"]),
+            end=words.write(course.kind, row[score]) + course.behind
+            if done
+            else str(row["status"]),
             is_done=done,
             path=curves.get(trial_id, ""),
             links=tuple(links.of_trial(row["folder"], trial_id, fingerprint)),

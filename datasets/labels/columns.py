@@ -141,7 +141,7 @@ def group_hint(table: Table, columns: Columns) -> str:
 def shown(values: Sequence[str]) -> str:
     """How many values a column has, and the first of them."""
     distinct = sorted(set(values))
-    first = ", ".join(value[:30] for value in distinct[:_SHOWN])
+    first = ", ".join(value[:30] or "'' (empty)" for value in distinct[:_SHOWN])
     return f"{len(distinct):,} values: {first}{' …' if len(distinct) > _SHOWN else ''}"
 
 

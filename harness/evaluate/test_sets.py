@@ -31,6 +31,7 @@ from datasets.labels.offered import column_of_images
 from datasets.layout.layout import read_layout
 from datasets.layout.types import Asked
 from datasets.preprocess import shape_images
+from datasets.split_notes import without_images
 from datasets.target import TargetSettings
 from harness.evaluate.labels import labels_of, listed_files, wanted_of
 from harness.sweepfile.settings import DataChoice
@@ -284,18 +285,21 @@ def read_set(
     stem = given.name if given.path is None else _stem(given.path)
     files = tuple(dataset.files.get(row, f"{shown(stem)}/{row}") for row in rows.tolist())
     wanted = wanted_of(dataset, rows, class_names, target, on)
+    warnings = [*dataset.warnings]
     if wanted is None:
         names = [dataset.class_names[label] for label in dataset.labels[rows]]
         labels = labels_of(names, class_names, on, ways.setting("class_names"))
     else:
         labels = np.arange(len(rows))
+        if target is not None and target.kind == "labels":
+            warnings += without_images(class_names, wanted > 0, "no image here")
     return _checked(
         shown(stem),
         np.ascontiguousarray(images[rows]),
         labels,
         files,
         (*dataset.notes, *notes),
-        dataset.warnings,
+        warnings,
         wanted,
     )
 

@@ -38,7 +38,7 @@ MEASURES = (
 
 def write_card(run: Path, model: SavedModel, is_best: bool, path: Path, kind: str) -> None:
     """Write the card; `kind` is the format that the network is written in."""
-    lines = _card(run, model, is_best)
+    lines = _card(run, model, is_best, kind)
     if kind == "huggingface":
         from harness.export.huggingface import front_matter, use
 
@@ -47,7 +47,7 @@ def write_card(run: Path, model: SavedModel, is_best: bool, path: Path, kind: st
         file.write("\n".join(lines) + "\n")
 
 
-def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:
+def _card(run: Path, model: SavedModel, is_best: bool, kind: str) -> list[str]:
     row, train = model.row, model.condition.train
     chosen = " It was chosen as the best of the seeds on validation images." if is_best else ""
     refit = " It was trained once more on the images of all parts, so no score is its own." \
@@ -58,10 +58,10 @@ def _card(run: Path, model: SavedModel, is_best: bool) -> list[str]:
         "",
         f"A network {_of_target(row)} for images of {height}×{width} pixels "
         f"(height × width) and {model.channels} channel{'s' * (model.channels > 1)}, trained on "
-        f"{_plain(row.dataset)} "
+        f"{_plain(model.data.label)} "
         f"({row.n_train or 0:,} images) by Headstart.{chosen}{refit}",
         "",
-        *_outputs(row),
+        *_outputs(row, kind),
         "## Scores",
         "",
         *_scores(run, model),
@@ -91,18 +91,28 @@ def _of_target(row: TrialRow) -> str:
     )
 
 
-def _outputs(row: TrialRow) -> list[str]:
-    """What the outputs are; a blank line ends it."""
+def _outputs(row: TrialRow, kind: str) -> list[str]:
+    """What the outputs are; a blank line ends it.
+
+    Of an ONNX file they are called `logits`, and a second output has what they stand for.
+    """
+    is_onnx = kind == "onnx"
     if row.target == "number":
         scale = row.target_scale or {}
         unit = _plain(str(scale.get("unit") or "")) or "its unit"
+        which = "Its output `numbers` is the number" if is_onnx else "The number"
+        output = "`logits`" if is_onnx else "its output"
         return [
-            f"Its output times {scale.get('sd')} plus {scale.get('mean')} is the number in {unit}.",
+            f"{which} in {unit}: {output} times {scale.get('sd')} plus {scale.get('mean')}.",
             "",
         ]
+    of_each = {
+        "labels": "a label's is the sigmoid of its own output, and from 0.5 on the label holds"
+    }.get(row.target, "the softmax of all outputs")
+    where = "The output `probabilities` has the probabilities" if is_onnx else "Probabilities"
     what = {"labels": "Labels", "ordered": "Classes, the lowest first"}.get(row.target, "Classes")
     names = ", ".join(map(_plain, row.class_names))
-    return [f"{what}, in the order of the outputs: {names}.", ""]
+    return [f"{what}, in the order of the outputs: {names}. {where}: {of_each}.", ""]
 
 
 def _tested_on(model: SavedModel) -> str:
@@ -112,7 +122,7 @@ def _tested_on(model: SavedModel) -> str:
     who = "the trials of its arm were" if row.refits else "it was"
     return (
         f"The images that {who} tested on are the {row.n_test:,} test images of "
-        f"{_plain(row.dataset)}, and no others"
+        f"{_plain(model.data.label)}, and no others"
     )
 
 
@@ -139,7 +149,9 @@ def _scores(run: Path, model: SavedModel) -> list[str]:
 
 
 def _unit(row: TrialRow) -> str:
-    """` (years)`, or nothing."""
+    """` (years)`, of ordered classes ` (places)`, or nothing."""
+    if row.target == "ordered":
+        return " (places)"
     unit = _plain(str((row.target_scale or {}).get("unit") or ""))
     return f" ({unit})" if unit else ""
 

@@ -142,7 +142,10 @@ def _fit(own: dict[str, list[Comparison]]) -> str:
     row = next((row for row in telling if row.metric == "end_accuracy_gap"), telling[0])
     ends = range_words(row.kind, row.low, row.high)
     points = " points" if row.kind == "points" else ""
-    numbers = f"{_SHORT[row.metric]} {words.write(row.kind, row.estimate)}{points}"
+    short = _SHORT[row.metric]
+    if short == "gap" and row.measured.name != "accuracy":
+        short = "gap of accuracies"
+    numbers = f"{short} {words.write(row.kind, row.estimate)}{points}"
     numbers = ", ".join(filter(None, (numbers, ends)))
     return f"{f'overfits {word}' if word else 'overfitting not known'} ({numbers})"
 
@@ -197,7 +200,8 @@ def _spread(findings: Findings, arm: Any, row: Comparison | None) -> Reading:
     judged = _judged(row)
     if math.isnan(value):
         return Reading(name, note="one run has none" if arm.n_done == 1 else "", **judged)
-    kind, unit = ("points_plain", " points") if findings.course.is_share else ("number", "")
+    behind = findings.course.behind
+    kind, unit = ("points_plain", " points") if findings.course.is_share else ("number", behind)
     most = 100.0 if findings.course.is_share else math.inf  # two shares lie no further apart
     ends = range_words(kind, low, high if 100 * high < most else math.inf) if low < high else ""
     return Reading(

@@ -62,7 +62,12 @@ def _numbers(rows: pd.DataFrame, findings: Findings) -> str:
     parts = [
         f"{what} {_each(rows[key], write)}{unit}"
         for key, what, write, unit in (
-            ("score", f"final {course.words} is", lambda v: words.write(course.kind, v), ""),
+            (
+                "score",
+                f"final {course.words} is",
+                lambda v: words.write(course.kind, v),
+                course.behind,
+            ),
             ("end_accuracy_gap", _AHEAD, words.points, " points at the end of training"),
             ("loss_rise", "validation loss ends above its lowest by", "{:.4f}".format, ""),
             ("mean_difference", "two seeds lie apart by", _spread(findings), _points(findings)),
@@ -82,7 +87,7 @@ def _spread(findings: Findings) -> Callable[[float], str]:
 
 
 def _points(findings: Findings) -> str:
-    return " points" if findings.course.is_share else ""
+    return " points" if findings.course.is_share else findings.course.behind
 
 
 def _each(values: pd.Series, write: Callable[[float], str]) -> str:

@@ -18,8 +18,7 @@ import pandas as pd
 from analysis.figures import focus
 from analysis.figures.style import ArmStyle, Styles
 from analysis.findings.findings import Findings
-from analysis.findings.learning import METRICS
-from analysis.report.displays import SCORE_WORDS
+from analysis.report.displays import curve_kind, curve_names, score_heading
 from analysis.report.workbook.book import ACCENT, RULE, SOFT, Book, Placed, Sheet, Worksheet
 
 Chart: TypeAlias = Any  # xlsxwriter comes without types
@@ -45,17 +44,19 @@ def curve_charts(
     for task in focus.focus_tasks(findings):
         rows = sheet.frame[sheet.frame["task"] == task]
         arms = [arm for arm in focus.focus_arms(findings, task) if (rows["arm"] == arm).any()]
-        for metric in (m for m in METRICS if m in placed.keys and rows[m].notna().any()):
+        for metric, name in curve_names(findings).items():
+            if metric not in placed.keys or rows[metric].isna().all():
+                continue
             chart = book.file.add_chart({"type": "scatter", "subtype": "straight"})
             for arm in arms:
                 chart.add_series(
                     _curve(placed, metric, rows.index[rows["arm"] == arm], styles[arm])
                 )
-            form = "0%" if metric.endswith("accuracy") else "0.00"
+            form = "0%" if curve_kind(findings, metric) == "percent" else "0.00"
             most = {"max": 1} if form == "0%" and rows[metric].max() > HIGH else {}
             chart.set_x_axis(_axis("Training steps", "#,##0") | {"min": 0})
-            chart.set_y_axis(_axis(METRICS[metric], form) | _GRID | most)
-            title = focus.titled(METRICS[metric], findings, task)
+            chart.set_y_axis(_axis(name, form) | _GRID | most)
+            title = focus.titled(name, findings, task)
             charts.append(_dressed(chart, title, _legend_lines(arms)))
     return charts
 
@@ -76,7 +77,7 @@ def final_charts(book: Book, placed: Placed, sheet: Sheet, findings: Findings) -
     for task in focus.focus_tasks(findings):
         rows = sheet.frame[(sheet.frame["task"] == task) & sheet.frame["score"].notna()]
         if 0 < len(rows) <= MOST_FINALS:
-            title = focus.titled(f"{SCORE_WORDS[findings.score]} by arm", findings, task)
+            title = focus.titled(f"{score_heading(findings)} by arm", findings, task)
             charts.append(final_chart(book, placed, rows, "score", findings, title))
     return charts
 
@@ -92,7 +93,7 @@ def final_chart(
     chart = book.file.add_chart({"type": "line"})
     chart.add_series(
         {
-            "name": SCORE_WORDS[findings.score],
+            "name": score_heading(findings),
             "categories": placed.cells("arm", first, last),
             "values": placed.cells(key, first, last),
             "line": {"none": True},
@@ -103,7 +104,7 @@ def final_chart(
     low, high = (rows[f"{key}_{end}"].fillna(rows[key]) for end in ("low", "high"))
     first_tick, last_tick, form = _ends(low.min(), high.max(), findings.course.is_share)
     chart.set_x_axis(_axis("Arm", "General"))
-    axis = _axis(SCORE_WORDS[findings.score], form)
+    axis = _axis(score_heading(findings), form)
     chart.set_y_axis(axis | _GRID | {"min": first_tick, "max": last_tick})
     longest = max(len(str(arm)) for arm in rows["arm"])
     turned = len(rows) * longest > WIDTH / 8  # names that do not fit side by side

@@ -54,6 +54,7 @@ class Look:
             "signed": f"+{zeros};-{zeros};{zeros}",
             "seconds": f'#,##{zeros}" s"',
             "setting": "General",
+            "chosen": "General",
         }[self.kind]
 
 

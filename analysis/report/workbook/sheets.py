@@ -12,11 +12,20 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from analysis import words
 from analysis.findings.findings import Findings
-from analysis.findings.learning import METRICS
-from analysis.report.displays import PAIR, TIME_KINDS, metric_words, verdict_text
+from analysis.report.displays import (
+    PAIR,
+    TIME_KINDS,
+    curve_kind,
+    curve_names,
+    metric_words,
+    verdict_text,
+)
 from analysis.report.tables import Column, Table, of_kind
 from analysis.report.workbook.book import Sheet, sheet_name
+from analysis.statistics.pairs.comparison import Comparison
+from analysis.statistics.times.course import COURSES
 
 FIRST_SHEETS = {"by_arm": "By arm", "by_trial": "By trial", "by_class": "By class"}
 SHORT = {  # of titles that are too long for the name of a sheet
@@ -83,7 +92,7 @@ def comparison_sheet(findings: Findings) -> Sheet:
         what=[metric_words(row.metric, row.target, row.measured, row.test_set) for row in pairs],
         question_words=[row.question_words for row in pairs],
         kind=[named.get(row.kind, row.kind) for row in pairs],
-        shown_in=[_unit_words(row.kind) for row in pairs],
+        shown_in=[_unit_words(row) for row in pairs],
         verdict_shown=[verdict_text(row) for row in pairs],
     )
     columns = (
@@ -119,8 +128,11 @@ def comparison_sheet(findings: Findings) -> Sheet:
     return Sheet("Comparisons", title, frame, columns, note, tuple((key, "kind") for key in of_row))
 
 
-def _unit_words(kind: str) -> str:
-    return {"points": "points", "ratio": "ratio", "log_ratio": "ratio"}.get(kind, "its own unit")
+def _unit_words(row: Comparison) -> str:
+    """`points`, `ratio`, `years`, `loss`; a dash for what has no unit."""
+    if row.kind in ("ratio", "log_ratio"):
+        return "ratio"
+    return row.behind.strip() or ("loss" if row.unit == COURSES["loss"].unit else words.NOTHING)
 
 
 def curve_sheet(findings: Findings) -> Sheet:
@@ -136,13 +148,14 @@ def curve_sheet(findings: Findings) -> Sheet:
         *of_kind("count", step="Step", **{k: "Images" for k in places if k == "samples"}),
         *(Column(k, "Seconds", "seconds") for k in places if k == "train_time_s"),
     ]
-    for metric in (m for m in METRICS if (bands["metric"] == m).any()):
+    for metric, name in curve_names(findings).items():
+        if not (bands["metric"] == metric).any():
+            continue
         ends = {end: f"{metric}_{end}" for end in ("low", "high")}
         rows = bands.loc[bands["metric"] == metric, [*keys, "mean", "low", "high"]]
         frame = frame.merge(rows.rename(columns={"mean": metric, **ends}), on=keys, how="left")
-        kind = "percent" if metric.endswith("accuracy") else "number"
-        labels = {metric: METRICS[metric]} | {v: f"{METRICS[metric]}, {k}" for k, v in ends.items()}
-        columns += of_kind(kind, **labels)
+        labels = {metric: name} | {v: f"{name}, {k}" for k, v in ends.items()}
+        columns += of_kind(curve_kind(findings, metric), **labels)
     frame = frame.merge(counts, on=keys)
     order = {"task": findings.tasks, "arm": findings.arm_names}
     frame = frame.sort_values(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.figures.focus import arms_note, focus_tasks
+from analysis.report.displays_classes import NO_CLASSES, has_classes
 from analysis.report.document import Content
 from analysis.report.methods import describe_methods
 from analysis.report.tables import Table
@@ -68,7 +69,10 @@ def _tables(book: Book, content: Content, places: Places) -> Iterator[Entry]:
         if name in by_name:
             yield _place(book, name, _first(by_name[name]), places)
         else:
-            yield Entry(book.texts(title, title, [("Not tested", UNTESTED)]), UNTESTED)
+            text = UNTESTED
+            if name == "by_class" and not has_classes(content.findings):
+                text = NO_CLASSES
+            yield Entry(book.texts(title, title, [("Not tested", text)]), text)
     if confusion := confusion_sheet(book, content.findings):
         yield Entry(confusion, f"{TITLE}, every arm.")
     if content.findings.learning.bands.empty:

@@ -50,7 +50,7 @@ class Course:
     @property
     def target_kind(self) -> str:
         """How a target is written in a table."""
-        return "target" if self.is_share else "number"
+        return "target" if self.is_share else "chosen"
 
     @property
     def behind(self) -> str:

@@ -308,6 +308,9 @@ class Train(Frozen):
         if self.nesterov and not self.momentum and self.optimizer == "sgd":
             raise ValueError("nesterov needs a momentum over 0")
         if self.loss not in ("cross_entropy", "binary_cross_entropy"):
+            if self.label_smoothing and self.loss in LOSSES_OF["number"]:
+                raise ValueError(f"label_smoothing is of labels, and the loss {self.loss} is of "
+                                 "numbers, which have none: leave label_smoothing out")  # fmt: skip
             if self.label_smoothing:
                 raise ValueError("label_smoothing belongs to the losses cross_entropy and "
                                  "binary_cross_entropy")  # fmt: skip

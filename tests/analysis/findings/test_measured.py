@@ -64,4 +64,6 @@ def test_an_error_has_the_unit_of_the_numbers_where_all_data_have_one() -> None:
     years = {"name": "csv", "target": {"kind": "number", "unit": "years"}}
     assert of("mae", data=years) == of("rmse", years, [years]) == " (years)"
     assert of("r2", data=years) == of("mae", years, {"name": "csv", "target": None}) == ""
-    assert of("mae", data={"name": "csv", "target": {"kind": "ordered"}}) == of("mae") == ""
+    for ordered in ("ordered", {"kind": "ordered"}):
+        assert of("mae", data={"name": "csv", "target": ordered}) == " (places)"
+    assert of("mae") == ""

@@ -18,6 +18,7 @@ from analysis.figures import each_drawing
 from analysis.figures.style import arm_styles
 from analysis.findings.findings import Findings, find
 from analysis.findings.load import load_runs
+from analysis.findings.outside import set_warnings
 from analysis.report.displays_outside import outside_pairs, outside_words
 from analysis.report.sections import build_tables
 from headstart.digests import sealed_table
@@ -144,3 +145,10 @@ def test_a_damaged_table_of_scores_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(RunFolderError, match=r"also_test\.parquet: damaged"):
         load_runs([run])
+
+
+def test_what_was_warned_of_in_a_set_is_said_once() -> None:
+    warned = {"called": "photos", "warnings": ["9 of 90 images are among /home/ann/x/own.csv"]}
+    sets = [warned, {"called": "blur 3", "warnings": []}, "damaged", {"warnings": "damaged"}]
+    said = set_warnings([{"also_test": sets}, {"also_test": [warned]}, {"also_test": 3}, {}])
+    assert said == ["Photos: 9 of 90 images are among …/own.csv."]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.report.caveats import (
+    _coarse_test,
     _conditions,
     _fitted,
     _not_deterministic,
@@ -15,6 +16,7 @@ from analysis.report.caveats import (
     _unequal_searches,
 )
 from analysis.statistics.samples.pairing import Pair
+from analysis.statistics.times.course import COURSES
 
 
 def findings(**columns):
@@ -123,3 +125,12 @@ def test_arms_whose_searches_had_unlike_budgets_are_named():
     (text,) = searches(scratch=few, all=few)
     assert f"“head” was not searched where “scratch” got {few}" in text
     assert not searches("none", scratch=few, all=few), "nothing trains there, so nothing to search"
+
+
+@pytest.mark.parametrize(
+    ("metric", "n"), [("accuracy", 1), ("macro_f1", 1), ("quadratic_kappa", 0)]
+)
+def test_points_of_accuracy_are_told_where_shares_of_images_are_measured(metric, n):
+    evidence = pd.DataFrame({"test_accuracy": [0.6], "n_test": [45]})
+    said = list(_coarse_test(SimpleNamespace(course=COURSES[metric], evidence=evidence)))
+    assert said == ["The test part has 45 images: one image is 2.2 points of test accuracy."] * n

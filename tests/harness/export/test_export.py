@@ -12,7 +12,9 @@ from safetensors.numpy import load_file
 
 from harness.export import onnx
 from harness.export.__main__ import main
+from harness.export.card import _outputs, _unit
 from headstart.cli import status_of
+from headstart.rows import TrialRow
 from runs import run_here
 
 SWEEP = """\
@@ -96,3 +98,18 @@ def test_what_is_there_is_never_replaced(run, tmp_path, capsys):
     assert status_of(main, [str(run), "--arm", ARM, "--out", str(tmp_path / "mine")]) == 2
     assert "is there already" in capsys.readouterr().err
     assert not list((tmp_path / "mine").iterdir())
+
+
+def test_the_card_says_what_the_outputs_of_each_format_stand_for():
+    scale = {"kind": "number", "unit": "mg", "mean": 25.0, "sd": 8.0}
+    number = TrialRow(target="number", target_scale=scale, class_names=("mg",))
+    [plain, _], [onnx, _] = (_outputs(number, kind) for kind in ("state_dict", "onnx"))
+    assert plain == "The number in mg: its output times 8.0 plus 25.0."
+    assert onnx == "Its output `numbers` is the number in mg: `logits` times 8.0 plus 25.0."
+    labels = TrialRow(target="labels", class_names=("cat", "dog"))
+    [text, _] = _outputs(labels, "onnx")
+    assert text.startswith("Labels, in the order of the outputs: cat, dog. The output `prob")
+    assert "the sigmoid of its own output, and from 0.5 on the label holds" in text
+    grades = TrialRow(target="ordered", class_names=("soft", "sharp"))
+    assert "Classes, the lowest first" in _outputs(grades, "state_dict")[0]
+    assert [_unit(row) for row in (number, labels, grades)] == [" (mg)", "", " (places)"]

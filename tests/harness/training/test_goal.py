@@ -103,6 +103,7 @@ def test_numbers_are_standardised_by_training_images_and_scored_in_their_unit() 
         ({"class_weights": "balanced"}, "number", "class_weights: .* has no classes"),
         ({"sampling": "balanced"}, "labels", "sampling: .* has no classes"),
         ({"label_smoothing": 0.1}, "number", "label_smoothing: .* has no labels"),
+        ({"label_smoothing": 0.1, "loss": "l1"}, "number", "is of labels, and the loss l1 is of n"),
         ({"select": "val_mae"}, "labels", "select: val_mae is not of .*val_mean_average_precision"),
         ({"select": "val_r2"}, "", "select: val_r2 is not of classes; there are val_accuracy"),
     ],
