@@ -112,7 +112,7 @@ def without_images(names: Sequence[str], there: np.ndarray, none: str) -> list[s
         there: (n, labels), whether each image has each label.
         none: how the note begins, as `no test image`.
     """
-    absent = [n for n, is_on in zip(names, there.any(axis=0), strict=True) if not is_on]
+    absent = [n for n, is_on in zip(names, there.T, strict=True) if not is_on.any()]
     if not absent or not len(there):
         return []
     shown = ", ".join(absent[:_PAIRS_SHOWN]) + " …" * (len(absent) > _PAIRS_SHOWN)

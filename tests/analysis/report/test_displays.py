@@ -58,5 +58,5 @@ def test_the_curve_of_what_is_measured_comes_first(made_content: Content) -> Non
         ({"metric": "spread_over_seeds", "unit": "log ratio"}, "ratio"),
     ],
 )
-def test_a_comparison_in_the_workbook_says_its_unit(changes: dict, words: str) -> None:
+def test_a_comparison_in_the_workbook_says_its_unit(changes: dict[str, object], words: str) -> None:
     assert _unit_words(row(**{"course": ACCURACY.name, **changes})) == words
