@@ -151,9 +151,11 @@ class Augment(BaseModel):
     @model_validator(mode="after")
     def _one_of_each(self) -> Augment:
         if self.random_crop is not None and self.random_resized_crop is not None:
-            raise ValueError("random_crop and random_resized_crop: give one of them")
+            raise ValueError("random_crop and random_resized_crop: give one of them; null takes "
+                             "away one that is inherited")  # fmt: skip
         if self.rand_augment is not None and self.trivial_augment:
-            raise ValueError("rand_augment and trivial_augment: give one of them")
+            raise ValueError("rand_augment and trivial_augment: give one of them; null and false "
+                             "take away one that is inherited")  # fmt: skip
         return self
 
     @property

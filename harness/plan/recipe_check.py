@@ -6,6 +6,8 @@ is read without data, on machines that have no timm.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 
@@ -34,7 +36,8 @@ def check_recipes(plan: Plan) -> None:
                 f"{at('train.optimizer')}: {train.optimizer} is of the package timm, which is not "
                 "installed: pip install timm"
             )
-        _check_warm_up(at("train.schedule.warmup_epochs"), spec)
+        _check_warm_up(at, spec)
+        _check_random_crop(at, spec)
         if train.compile and (lacks := compiler_lacks()):
             raise InputError(f"{at('train.compile')}: {lacks}")
         if train.gradient_checkpointing and spec.condition.model.code:
@@ -89,11 +92,27 @@ def check_target(sweep: Sweep, arm: str, data: DataUse) -> None:
                              f"and the data have {what}: leave it out")  # fmt: skip
 
 
-def _check_warm_up(at: str, spec: TrialSpec) -> None:
-    """See that a warm-up in epochs ends before the training does."""
+def _check_warm_up(at: Callable[[str], str], spec: TrialSpec) -> None:
+    """See that a warm-up ends before the training does."""
     train, n = spec.condition.train, spec.data.n_train
     epochs = train.for_images(n).epochs if n else train.epochs
-    if spec.stage != "search" and train.schedule.warmup_epochs > epochs:
-        raise InputError(f"{at}: a warm-up of "
-                         f"{train.schedule.warmup_epochs:g} epochs is longer than the training "
-                         f"(epochs: {epochs}): its learning rate is never reached")  # fmt: skip
+    n_steps = epochs * math.ceil(n / train.batch_size) if n else math.inf
+    for unit, given, trained in (
+        ("epochs", train.schedule.warmup_epochs, epochs),
+        ("steps", train.schedule.warmup_steps, n_steps),
+    ):
+        if spec.stage != "search" and given > trained:
+            raise InputError(
+                f"{at(f'train.schedule.warmup_{unit}')}: a warm-up of {given:g} {unit} is longer "
+                f"than the training ({unit}: {trained:g}): its learning rate is never reached; "
+                f"train for longer, or give schedule: {{warmup_{unit}: …}} of less"
+            )
+
+
+def _check_random_crop(at: Callable[[str], str], spec: TrialSpec) -> None:
+    """See that every crop has something of the image."""
+    n_pixels, side = spec.condition.train.augment.random_crop or 0, min(spec.data.image_size)
+    if n_pixels >= side:
+        raise InputError(f"{at('train.augment.random_crop')}: {n_pixels} pixels around images of "
+                         f"which the network sees {side}: some crops would have nothing of the "
+                         f"image; at most {side - 1}")  # fmt: skip

@@ -108,7 +108,9 @@ def _without_echoes(errors: Sequence[Details], node: Node) -> Iterator[Details]:
 
 
 def _is_of_type(error: Details) -> bool:
-    return str(error["type"]).endswith("_type")
+    """Whether it says no more than that the value is of another kind than a branch takes."""
+    is_no_name = error["type"] == "literal_error" and isinstance(error["input"], Mapping)
+    return is_no_name or str(error["type"]).endswith("_type")
 
 
 def _reason(error: Details) -> str:

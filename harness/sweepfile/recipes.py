@@ -18,6 +18,14 @@ from headstart.yaml12 import Node
 
 KEY = "recipe"
 OF_ITS_OPTIMIZER = ("momentum", "nesterov", "betas", "epsilon")
+RIVALS = (  # keys of which a file gives one
+    ("schedule.warmup_steps", "schedule.warmup_epochs"),
+    ("augment.random_crop", "augment.random_resized_crop"),
+    ("augment.rand_augment", "augment.trivial_augment"),
+)
+SWITCHED_OFF: Mapping[str, object] = {
+    "schedule.warmup_steps": 0, "schedule.warmup_epochs": 0, "augment.trivial_augment": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,8 @@ def written_out(
     """`train` with its recipe's settings below its own; as it is where it names none.
 
     A name that no recipe has goes to `mistakes`. What the recipe says of its optimizer goes with
-    it, where `train`, or what is laid `over` it, names another one.
+    it, where `train`, or what is laid `over` it, names another one. A key of the recipe goes too
+    where they give another key that cannot stand beside it.
     """
     named = None if train is None else train.get(KEY)
     if train is None or named is None:
@@ -135,7 +144,29 @@ def written_out(
         other = None if node is None else node.get("optimizer")
         if other is not None and other.value != recipe.train["optimizer"]:
             settings = {key: settings[key] for key in settings if key not in OF_ITS_OPTIMIZER}
+        settings = _without_rivals(settings, node)
     return merge(_nodes(settings, named, train.path), rest)
+
+
+def _without_rivals(settings: dict[str, Any], given: Node | None) -> dict[str, Any]:
+    """A recipe's settings without those that cannot stand beside what is `given`."""
+    losing = [
+        other
+        for pair in RIVALS
+        for own, other in (pair, pair[::-1])
+        if _gives(given, own) and not _gives(given, other)
+    ]
+    for outer, inner in (path.split(".") for path in losing):
+        if inner in settings.get(outer, {}):
+            kept = {key: value for key, value in settings[outer].items() if key != inner}
+            settings = {**settings, outer: kept}
+    return settings
+
+
+def _gives(node: Node | None, path: str) -> bool:
+    """Whether a key stands there with another value than the one that switches it off."""
+    below = None if node is None else node.get(*path.split("."))
+    return below is not None and below.value not in (None, SWITCHED_OFF.get(path))
 
 
 def below(

@@ -41,6 +41,8 @@ def test_mistakes_stand_in_the_order_of_files_and_lines_and_each_once():
         ("augment: {scale: [2.0, 1.0]}", "f:1: augment.scale: [2.0, 1.0] is not [smallest"),
         ("learning_rate_factors: {a: 0}", "f:1: learning_rate_factors.a: 0 should be greater"),
         ("learning_rate_factors: 2", "f:1: learning_rate_factors: 2 should be less than or"),
+        ("class_weights: {ants: -1}", "f:1: class_weights.ants: -1 should be greater than 0"),
+        ("class_weights: balancd", "f:1: class_weights: 'balancd' is not one of balanced"),
         ("schedule: {nam: step}", "f:1: schedule.nam: is not a key here; allowed: name, warmup"),
         ("{momentum: 0.5}", "f:1: momentum and nesterov belong to sgd, not to adam"),
     ],

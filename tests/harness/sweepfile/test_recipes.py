@@ -96,3 +96,22 @@ def test_another_optimizer_does_not_take_what_the_recipe_says_of_its_own(tmp_pat
     assert (same.momentum, same.nesterov) == (0.9, True)
     with pytest.raises(SpecError, match="momentum and nesterov belong to sgd"):
         load(tmp_path, text, "train.momentum=0.5")
+
+
+def test_a_key_that_cannot_stand_beside_the_recipes_takes_its_place(tmp_path: Path) -> None:
+    own = "{augment: {random_crop: 0}, schedule: {warmup_steps: 3}}"
+    arms = load(tmp_path, SWEEP.replace("as_all: {}", f"as_all: {{train: {own}}}")).arms
+    train = arms["as_all"].train
+    assert (train.augment.random_crop, train.augment.random_resized_crop) == (0, None)
+    assert train.augment.horizontal_flip == 0.5  # the recipe's other keys stay
+    schedule = train.schedule
+    assert (schedule.warmup_steps, schedule.warmup_epochs, schedule.name) == (3, 0.0, "cosine")
+    assert arms["own_key"].train.augment.random_resized_crop == (0.08, 1.0)
+    vit = SWEEP.replace("fine_tune_photographs, epochs: 3, ", "fine_tune_vit, augment: AUGMENT, ")
+    policies = {"{trivial_augment: true}": (False, True), "{trivial_augment: false}": (True, False)}
+    for given, is_there in policies.items():
+        augment = load(tmp_path, vit.replace("AUGMENT", given)).arms["as_all"].train.augment
+        assert (augment.rand_augment is not None, augment.trivial_augment) == is_there
+    both = "{random_crop: 4, random_resized_crop: 0.5}"
+    with pytest.raises(SpecError, match=r"give one of them; null takes away one that is inh"):
+        load(tmp_path, vit.replace("AUGMENT", both))
