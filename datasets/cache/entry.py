@@ -8,6 +8,7 @@ no announced size is believed, no link is followed, and what differs from its di
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -28,6 +29,7 @@ from datasets.cache.packed import Decode, PackedImages, Places
 from datasets.cache.pages import IMAGES
 from datasets.files.trees import MAX_FILE_BYTES
 from headstart.digests import check_sealed, is_sealed, sealed
+from headstart.errors import StorageError
 from headstart.files import sync_folder
 
 META = "meta.json"
@@ -36,6 +38,7 @@ _MOST_META = 256 << 20  # bytes
 _ROW_NUMBERS = 128  # bytes of small arrays a row; pairs of near-duplicates are the most, ten a row
 _SMALL = 64 << 20  # bytes that any small file may have
 
+_OF_THE_PROCESS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # a whole file cannot be opened
 _END = 1 << 62  # bytes of a file
 _PLACES = ("path", "at", "n_packed", "n", "is_deflated")
 
@@ -108,6 +111,7 @@ def read_entry(
 
     Raises:
         DamagedError: it is not what was written.
+        StorageError: this process may not open or map one more file; nothing is wrong with it.
     """
     try:
         return _read(name, entry, repair, decoder)
@@ -116,6 +120,11 @@ def read_entry(
             return None
         raise DamagedError(f"{Path(err.filename or entry).name} is missing") from err
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
+        if isinstance(err, OSError) and err.errno in _OF_THE_PROCESS:
+            raise StorageError(
+                f"{entry}: the decoded '{name}' cannot be opened: {err.strerror}; the limits of "
+                "this process (ulimit -n, -v) or the machine's memory allow no more"
+            ) from err
         raise DamagedError(str(err) or type(err).__name__) from err
     except (MemoryError, OverflowError) as err:
         raise DamagedError("it announces more than it holds") from err
@@ -182,8 +191,8 @@ def _opened(path: Path, meta: Mapping[str, Any]) -> np.ndarray:
         written = meta["sizes"][IMAGES]
         if not size == written == at + math.prod(shape):
             raise DamagedError(f"{IMAGES} has {size:,} bytes, {written:,} were written")
-        # Copy-on-write: PyTorch takes such memory without a copy, and the file stays as it is.
-        return np.memmap(file, np.uint8, "c", at, tuple(shape)).view(np.ndarray)
+        # Read-only: a map to which one may write must fit into the memory, as Linux counts it.
+        return np.memmap(file, np.uint8, "r", at, tuple(shape)).view(np.ndarray)
 
 
 def _checked(path: Path, meta: Mapping[str, Any], most: int) -> bytes:

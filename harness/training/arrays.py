@@ -8,6 +8,7 @@ in a loader than in its own arithmetic, so there is none. Which memory images li
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -98,6 +99,13 @@ class Part:
         if self.source is not None:
             return self._shown(self.source.at(self.indices[start:stop]))
         return self.inputs[start:stop] if self.rows is None else self.at(self.rows[start:stop])
+
+
+def as_tensor(rows: np.ndarray) -> Tensor:
+    """The same memory as a tensor, to which nobody may write; a copy of a view with gaps."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(rows))
 
 
 @dataclass(frozen=True)

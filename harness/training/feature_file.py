@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.training.arrays import as_tensor
 from headstart.cli import say_once
 from headstart.digests import check_sealed, is_sealed, sealed
 from headstart.processes import n_cores
@@ -60,8 +61,8 @@ class TableShape:
         return rows.reshape(-1).view(torch.uint8).numpy().tobytes()  # 1×1 maps have odd strides
 
     def as_tensor(self, array: np.ndarray) -> Tensor:
-        """The array's own memory as float32 or bfloat16."""
-        tensor = torch.from_numpy(array)
+        """The array's own memory as float32 or bfloat16; nobody may write to it."""
+        tensor = as_tensor(array)
         return tensor if self.precision == "float32" else tensor.view(torch.bfloat16)
 
 
@@ -77,7 +78,7 @@ def write_table(file: IO[bytes], key: str, shape: TableShape, chunks: Chunks) ->
 
 
 def opened_table(path: Path, shape: TableShape) -> np.ndarray | None:
-    """The file as a copy-on-write memory map; None where it is absent or not such a table.
+    """The file as a read-only memory map; None where it is absent or not such a table.
 
     A damaged one is said.
     """
@@ -85,7 +86,7 @@ def opened_table(path: Path, shape: TableShape) -> np.ndarray | None:
         return None
     array: np.ndarray = np.empty(0, np.uint8)
     try:
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.shape != shape.shape or array.dtype != shape.stored:
             return None
         blocks = _blocks(path, array.nbytes)

@@ -8,7 +8,6 @@ where the GPU is too small for it, no table at all: the set's images are read ah
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field, replace
 from weakref import WeakSet
 
@@ -19,7 +18,7 @@ from torch import Tensor
 from datasets.base import Dataset
 from datasets.cache.checked import is_in_files, is_mapped, plain, table_of
 from datasets.split import Split
-from harness.training.arrays import Part, Parts
+from harness.training.arrays import Part, Parts, as_tensor
 from harness.training.machine import IMAGES_SHARE, fits, memory_here
 from harness.training.memory import room
 from harness.training.streaming import ReadAhead
@@ -129,13 +128,6 @@ class SharedImages:
     def drop(self) -> None:
         """Let the memory be free once no trial uses it."""
         self.fingerprint, self.images, self._some = "", None, WeakSet()
-
-
-def as_tensor(images: np.ndarray) -> Tensor:
-    """The same memory as a tensor, to which nobody may write; a copy of a view with gaps."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(images))
 
 
 def _streamed(dataset: Dataset, indices: np.ndarray, device: torch.device) -> Part:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from data_files import dataset_of, request
 from datasets.base import DatasetOptions
 from datasets.cache.cached import cached
 from datasets.cache.checked import plain
+from datasets.cache.entry import _opened, read_entry
 from headstart.errors import DataError, StorageError
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (40, 3, 6, 5), dtype=np.uint8)
@@ -204,3 +206,32 @@ def test_the_table_is_the_file_and_takes_no_memory_of_its_own(tmp_path):
     flip(entry_of(tmp_path) / "images.npy")
     images.check(np.array([39]))
     np.testing.assert_array_equal(images.table, IMAGES)
+
+
+def test_images_of_several_times_the_memory_are_mapped(tmp_path):
+    """A map to which one may write is refused by Linux where it is larger than the memory."""
+    height = 4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 16)
+    shape = (2, 1, height, 1 << 15)
+    with open(tmp_path / "images.npy", "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        size = file.tell() + int(np.prod(shape))
+        file.truncate(size)  # it takes no room on the disk
+    meta = {"shape": list(shape), "sizes": {"images.npy": size}}
+    images = _opened(tmp_path / "images.npy", meta)
+    assert images[1, 0, -1, -1] == 0
+    assert not images.flags.writeable
+
+
+def test_a_process_that_may_open_no_more_files_keeps_the_entry(tmp_path):
+    load(tmp_path)
+    entry = entry_of(tmp_path)
+    before = sorted(entry.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="the decoded 'tiny' cannot be opened: Too many"):
+            read_entry("tiny", entry, lambda *_: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert sorted(entry.iterdir()) == before
