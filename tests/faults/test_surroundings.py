@@ -5,15 +5,17 @@ Results are those of an undisturbed run, the status is right, and nothing shows 
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
+from faults import is_whole
 from small_sweep import SMALL
 
-from runs import command, environment, fingerprints
+from runs import command, environment, fingerprints, run_here
 
 pytestmark = pytest.mark.slow  # a command for each case, of about ten seconds
 
@@ -36,6 +38,32 @@ MOUNTED = {
     "read-only shared memory": "mount -t tmpfs -o ro tmpfs /dev/shm; {}",
     "a user without a name": "exec unshare --user --map-user=4242 --map-group=4242 {}",
 }
+# What touches different things comes together in the sample: one command shows all of it.
+ODD_CASES = [
+    ("no home", "a mask", "an unknown time zone", "another order of hashes"),
+    ("a home that is not there", "a locale without UTF-8", "64 open files"),
+    ("a temporary folder that is not there",),
+    ("closed descriptors",),
+    ("a reader that goes away",),
+    ("an error stream on a full disk",),
+]
+MOUNTED_CASES = [
+    ("no shared memory",),
+    ("little shared memory",),
+    ("read-only shared memory", "a user without a name"),
+]
+
+
+def cases(whole: dict[str, str], sample: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Which lines come together; in whole, each by itself."""
+    assert [name for case in sample for name in case if name not in whole] == []
+    assert len({name for case in sample for name in case}) == len(whole), "a line is left out"
+    return [(name,) for name in whole] if is_whole() else sample
+
+
+def nested(lines: list[str]) -> str:
+    """One line of several, each around the next."""
+    return functools.reduce(lambda outer, inner: outer.replace("{}", inner), lines)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +76,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(sweep: Path) -> dict[str, str]:
-    done = _shell("{}", sweep, sweep.parent / "undisturbed")
-    assert done.returncode == 0, done.stderr
+    assert run_here(sweep, sweep.parent / "undisturbed").returncode == 0
     return fingerprints(sweep.parent / "undisturbed")
 
 
@@ -62,20 +89,21 @@ def _shell(line: str, sweep: Path, out: Path) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("what", ODD)
+@pytest.mark.parametrize("what", cases(ODD, ODD_CASES), ids=", ".join)
 def test_results_do_not_depend_on_what_is_around(what, sweep, undisturbed, tmp_path):
-    done = _shell(ODD[what], sweep, tmp_path / "run")
+    done = _shell(nested([ODD[name] for name in what]), sweep, tmp_path / "run")
     assert done.returncode == 0, done.stderr[-500:]
     assert "Traceback" not in done.stderr
     assert fingerprints(tmp_path / "run") == undisturbed
 
 
-@pytest.mark.parametrize("what", MOUNTED)
+@pytest.mark.parametrize("what", cases(MOUNTED, MOUNTED_CASES), ids=", ".join)
 def test_results_do_not_depend_on_mounts_and_users(what, sweep, undisturbed, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
     started = shlex.join(command(sweep, tmp_path / "run", "--engine", "local", "--slots", "2"))
-    line = f"unshare --mount bash -c {shlex.quote(MOUNTED[what].replace('{}', started))}"
+    mounted = nested([*(MOUNTED[name] for name in what), started])
+    line = f"unshare --mount bash -c {shlex.quote(mounted)}"
     done = _shell(line, sweep, tmp_path / "run")
     assert done.returncode == 0, done.stderr[-500:]
     assert "Traceback" not in done.stderr

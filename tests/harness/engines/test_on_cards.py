@@ -58,22 +58,6 @@ def given(*assignments: str) -> list[str]:
     return ["--engine", "local", *(w for text in assignments for w in ("--set", text))]
 
 
-def test_two_workers_of_a_trial_have_a_card_each(card, sweep, tmp_path):
-    """Slow: two ranks, which talk over gloo, since the stand-in has no NCCL."""
-    options = given("resources.workers=2", "seeds=1")
-    done = card.run(
-        command(sweep, tmp_path / "run", *options),
-        gpus=2, memory_gb=6, status=None, HEADSTART_GPU_MESSAGES="gloo",
-    )  # fmt: skip
-    rows = rows_of(tmp_path / "run")
-    check_ended(rows, 2)
-    assert {(row["ran_as"], row["n_workers"], row["attempts"]) for row in rows} == {
-        ("workers-2", 2, 1)
-    }
-    assert {card for process in done.processes for card in process.cards} == {0, 1}
-    assert all(len(process.cards) == 1 for process in done.processes)
-
-
 def test_halves_of_a_card_keep_to_their_share(card, sweep, tmp_path):
     """Slow: two workers on one card of 6 GB."""
     done = card.run(

@@ -1,10 +1,12 @@
-"""Killed at any moment, a sweep ends with the same bits as an undisturbed one."""
+"""Stopped at any moment, a trial ends with the same bits as an undisturbed one.
+
+Whole commands that are killed are in `tests/faults/test_kills.py`.
+"""
 
 from __future__ import annotations
 
 import io
 import math
-import random
 import signal
 import subprocess
 import time
@@ -24,7 +26,7 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.events import Ended, Stopped
 from headstart.digests import digest_of
 from headstart.errors import RunFolderError
-from runs import ROOT, command, environment, fingerprints, run, run_here
+from runs import ROOT, command, environment, fingerprints, run_here
 
 PHOTOGRAPHS = (
     "augment: {random_resized_crop: 0.5, horizontal_flip: 0.5, trivial_augment: true, blur: 0.5}, "
@@ -138,28 +140,6 @@ def _as_before(path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     path.write_bytes(f"{digest_of(buffer.getvalue())}\n".encode() + buffer.getvalue())
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_the_command_ends_with_the_same_bits(write_sweep, tmp_path):
-    """Slow: every attempt starts worker processes, and each of those imports torch."""
-    sweep = write_sweep()
-    assert run(sweep, tmp_path / "straight", "--engine", "local").returncode == 0
-    rng = random.Random(0)
-    for _ in range(3):
-        process = subprocess.Popen(
-            command(sweep, tmp_path / "killed", "--engine", "local", "--profile", "longer"),
-            cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(rng.uniform(3, 9))
-        process.kill()
-        process.wait()
-    assert (
-        run(sweep, tmp_path / "killed", "--engine", "local", "--profile", "longer").returncode == 0
-    )
-    again = run(sweep, tmp_path / "undisturbed", "--engine", "local", "--profile", "longer")
-    assert again.returncode == 0
-    assert fingerprints(tmp_path / "killed") == fingerprints(tmp_path / "undisturbed")
 
 
 @pytest.mark.slow
