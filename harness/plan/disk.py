@@ -11,6 +11,7 @@ than all of a plan.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -297,10 +298,17 @@ def _kept(key: str) -> NetworkBytes | None:
     return None
 
 
-def _all_measured(trials: Sequence[TrialSpec]) -> list[NetworkBytes | HeadstartError]:
-    """Of each what its network takes, or why it cannot train."""
+def _all_measured(
+    trials: Sequence[TrialSpec], every_s: float = 10.0
+) -> list[NetworkBytes | HeadstartError]:
+    """Of each what its network takes, or why it cannot train; every so often how far that is."""
     answers: list[NetworkBytes | HeadstartError] = []
+    said_at = time.monotonic()
     for trial in trials:
+        if answers and time.monotonic() - said_at >= every_s:
+            said_at = time.monotonic()
+            print(f"networks and what trains of them: {len(answers):,} of {len(trials):,} are "
+                  "looked at", file=sys.stderr, flush=True)  # fmt: skip
         try:
             answers.append(_measured(trial))
         except HeadstartError as err:

@@ -80,6 +80,16 @@ def test_the_line(tmp_path, monkeypatch):
     assert list(disk.describe(plan)) == [line]
 
 
+def test_a_long_look_at_networks_says_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(disk, "_measured", lambda trial: trial)
+    assert disk._all_measured(["a", "b", "c"], every_s=0.0) == ["a", "b", "c"]
+    assert capsys.readouterr().err.splitlines() == [
+        f"networks and what trains of them: {n} of 3 are looked at" for n in (1, 2)
+    ]
+    disk._all_measured(["a", "b", "c"])
+    assert capsys.readouterr().err == ""
+
+
 def test_a_head_that_holds_most_weights_is_a_line_for_arms_that_start_from_some(
     tmp_path, monkeypatch
 ):
