@@ -7,7 +7,8 @@ stands alone because it needs torch, and a description without it does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,10 @@ def _mistake(node: Node, error: object) -> str:
     at, names = node, [str(key) for key in error["loc"]]
     for key in error["loc"]:
         at = at.get(key) or at
-    key, text = at.path or ".".join(names), str(error["msg"]).removeprefix("Value error, ")
+    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    key, given = at.path or ".".join(names), error["input"]
+    if not isinstance(given, Mapping):
+        text = f"{json.dumps(given, default=str)} {text}"
     if error["type"] == "extra_forbidden":
         known = list(Augment.model_fields)
         text = f"is not a key here; allowed: {', '.join(known)}{did_you_mean(names[-1], known)}"
@@ -80,15 +84,17 @@ def _chosen(dataset: Dataset) -> np.ndarray:
 
 
 def _one_by_one(settings: Augment) -> Iterator[tuple[str, Augment]]:
-    """Each setting by itself, with words for it."""
+    """Each setting by itself, with words for it: what is written, or of `{}` what it means."""
     given = settings.model_dump(exclude_defaults=True, mode="json")
+    written = settings.model_dump(exclude_unset=True, mode="json")
     for name, value in given.items():
         if name in _BELONGS or name == "fill":
             continue
         more = {k: v for k, v in given.items() if _BELONGS.get(k) == name or k == "fill"}
         alone = Augment.model_validate({name: value, **more})
         if not alone.is_identity:
-            yield f"{name}: {_shown(value)}", alone
+            shown = written.get(name, value) or getattr(settings, name).model_dump()
+            yield f"{name}: {_shown(shown)}", alone
 
 
 def _shown(value: object) -> str:

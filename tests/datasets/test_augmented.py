@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from datasets import augmented
+from datasets.augment_settings import Augment
 from datasets.augmented import contact_sheet, read_augment
 from datasets.catalog import load_dataset
 from datasets.describe import main
@@ -23,10 +25,20 @@ def test_each_setting_has_a_row_and_all_together_have_three(tmp_path: Path) -> N
     assert len({tile.tobytes() for tile in tiles}) == n_rows
 
 
+def test_a_rows_words_are_what_is_written_or_what_an_empty_mapping_means() -> None:
+    settings = Augment.model_validate(
+        {"rand_augment": {"layers": 2}, "colour_jitter": {"hue": 0.1}, "random_crop": 4}
+    )
+    words = [row for row, _ in augmented._one_by_one(settings)]
+    assert words == ["random_crop: 4", "colour_jitter: hue 0.1", "rand_augment: layers 2"]
+    [(row, _)] = augmented._one_by_one(Augment.model_validate({"rand_augment": {}}))
+    assert row == "rand_augment: layers 2, magnitude 9"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rotate: 200\n", r"augment.yaml:1: rotate: .*less than or equal to 180"),
+        ("rotate: 200\n", r"augment.yaml:1: rotate: 200 should be less than or equal to 180"),
         ("rotate: 5\nflip: 0.5\n", r":2: flip: is not a key here; allowed: .*horizontal_flip"),
         ("augment: {rotate: 5}\n", r":1: augment: .*the mapping of train.augment alone"),
         ("- 5\n", r":1: a mapping"),
