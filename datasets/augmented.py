@@ -22,6 +22,8 @@ from headstart.yaml12 import Node, read_yaml
 _PER_ROW = 8  # images
 _TOGETHER = 3  # rows of all settings at once
 _SIDE = 160  # pixels of an image in the sheet, at most
+_SMALL = 56  # pixels to which smaller images are enlarged
+_LINE = 16  # pixels of a line of words
 _LABEL = 240  # pixels for the words at the left
 _GAP = 3
 _SEED = 0
@@ -122,9 +124,11 @@ def _sheet(rows: list[tuple[str, np.ndarray]]) -> np.ndarray:
     from PIL import Image, ImageDraw
 
     n, _, height, width = rows[0][1].shape
-    scale = min(1.0, _SIDE / max(height, width)) if max(height, width) >= _SIDE / 2 else 2.0
+    longer = max(height, width)
+    scale = min(1.0, _SIDE / longer) if longer >= _SIDE / 2 else max(2.0, _SMALL / longer)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    step_x, step_y = size[0] + _GAP, max(size[1], 16) + _GAP
+    n_lines = max(_lines(words).count("\n") + 1 for words, _ in rows)
+    step_x, step_y = size[0] + _GAP, max(size[1], _LINE * n_lines) + _GAP
     sheet = Image.new("RGB", (_LABEL + n * step_x + _GAP, len(rows) * step_y + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for i, (words, images) in enumerate(rows):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from datasets import augmented
@@ -23,6 +24,16 @@ def test_each_setting_has_a_row_and_all_together_have_three(tmp_path: Path) -> N
     assert sheet.shape[0] == n_rows * (56 + 3) + 3
     tiles = [sheet[3 + k * 59 : 59 + k * 59, 240:] for k in range(n_rows)]
     assert len({tile.tobytes() for tile in tiles}) == n_rows
+
+
+def test_rows_of_small_images_have_room_for_their_words() -> None:
+    words = "colour_jitter: brightness 0.4, contrast 0.4, saturation 0.4, hue 0.1, and so on"
+    rows = [(words, np.zeros((2, 3, 1, 1), np.uint8))] * 2
+    n_lines = augmented._lines(words).count("\n") + 1
+    assert n_lines > 1
+    assert augmented._sheet(rows).shape[0] == 2 * (56 + 3) + 3  # enlarged to 56 pixels
+    wide = [(words, np.zeros((2, 3, 1, 200), np.uint8))] * 2
+    assert augmented._sheet(wide).shape[0] == 2 * (16 * n_lines + 3) + 3
 
 
 def test_a_rows_words_are_what_is_written_or_what_an_empty_mapping_means() -> None:
