@@ -148,19 +148,21 @@ def test_one_process_refuses_what_needs_several(write_sweep, tmp_path, setting):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["local", "ray"])
-def test_a_killed_worker_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path, engine):
-    """Slow: starts an engine and its workers, and again once they are killed."""
+def test_a_killed_worker_of_ray_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path):
+    """Slow: starts Ray and its workers, and again once they are killed.
+
+    Workers of the local engine are killed in `tests/faults/test_kills.py`.
+    """
     sweep = write_sweep(
         ("epochs: 3", "epochs: 60"), ("epochs: 2,", "epochs: 60,"), ("seeds: 2", "seeds: 1")
     )
     out = tmp_path / "run"
     process = subprocess.Popen(
-        command(sweep, out, "--engine", engine),
+        command(sweep, out, "--engine", "ray"),
         cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_for_a_state(out)
-    victims = workers_of(process.pid, engine)
+    victims = workers_of(process.pid)
     assert victims
     for victim in victims:  # one of them runs the trial whose state was seen
         os.kill(victim, signal.SIGKILL)
@@ -170,23 +172,6 @@ def test_a_killed_worker_is_replaced_and_its_trial_goes_on(write_sweep, tmp_path
     assert max(attempts) == 2, attempts
 
 
-@pytest.mark.slow
-def test_ray_stops_within_ten_seconds_of_a_signal(write_sweep, tmp_path):
-    """Slow: starts Ray and its workers."""
-    sweep = write_sweep(("epochs: 3", "epochs: 4000"), ("seeds: 2", "seeds: 1"))
-    out = tmp_path / "run"
-    process = subprocess.Popen(
-        command(sweep, out), cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
-    )
-    wait_for_a_state(out)
-    process.send_signal(signal.SIGINT)
-    asked = time.monotonic()
-    _, message = process.communicate(timeout=60)
-    assert process.returncode == 75, message
-    assert time.monotonic() - asked < 10
-    assert list(out.glob("trials/*/state/*/state-*.pt")), "its last state is kept"
-
-
 def wait_for_a_state(out: Path) -> None:
     deadline = time.monotonic() + 120
     while not list(out.glob("trials/*/state/*/state-*.pt")):
@@ -194,8 +179,8 @@ def wait_for_a_state(out: Path) -> None:
         time.sleep(0.05)
 
 
-def workers_of(command_pid: int, engine: str) -> list[int]:
-    """Processes that run trials for this command, and for no other."""
+def workers_of(command_pid: int) -> list[int]:
+    """Ray's processes that run trials for this command, and for no other."""
     parents, titles = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -211,7 +196,7 @@ def workers_of(command_pid: int, engine: str) -> list[int]:
             pid = parents[pid]
         return pid == command_pid
 
-    mark = "spawn_main" if engine == "local" else "ray::ResourceTrainable"
+    mark = "ray::ResourceTrainable"
     return [pid for pid, title in titles.items() if mark in title and descends(pid)]
 
 
