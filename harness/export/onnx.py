@@ -6,8 +6,13 @@ because ONNX Runtime is an optional package.
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,7 +75,7 @@ def write_onnx(model: SavedModel, path: Path) -> None:
     network = FromPixels(model).eval()
     shape = (model.channels, *model.image_size)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), _nothing_printed():
             warnings.simplefilter("ignore")
             logging.disable(logging.WARNING)
             torch.onnx.export(
@@ -84,7 +89,7 @@ def write_onnx(model: SavedModel, path: Path) -> None:
             )
             apart = _apart(network, path, shape)
     except Exception as err:  # PyTorch and ONNX Runtime each have their own kinds
-        text = (str(err).strip() or type(err).__name__).splitlines()[0]
+        text = (str(err).strip() or type(err).__name__).splitlines()[0].split("  [Caused by")[0]
         name = model.condition.model.name
         raise ModelError(f"--format onnx: {name} cannot be written as ONNX: {text[:300]}") from err
     finally:
@@ -93,6 +98,21 @@ def write_onnx(model: SavedModel, path: Path) -> None:
         raise ModelError(
             f"--format onnx: ONNX Runtime's probabilities differ from PyTorch's by {apart:.2g}"
         )
+
+
+@contextmanager
+def _nothing_printed() -> Iterator[None]:
+    """Where PyTorch's exporter fails, its C++ prints the whole graph on standard output."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _apart(network: FromPixels, path: Path, shape: tuple[int, ...]) -> float:
