@@ -15,7 +15,7 @@ from headstart.errors import ModelError
 from headstart.own_code import absolute, is_reference, shown
 from headstart.yaml12 import parse_scalar_or_flow
 from models.catalog import find_network, model_info
-from models.forms import WRITTEN, Surgical
+from models.forms import WRITTEN
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,8 +74,8 @@ def describe(name: str, options: dict[str, object], n_classes: int, fine_tune: o
     title += f"fine_tune: {fine_tune}"
     cost = count_cost(model, channels, image_size)
     chosen = []
-    if isinstance(tuning, Surgical):
-        chosen = [f"of the groups before the head {tuning.n_groups} will train: a trial's first "
+    if tuning.n_chosen:
+        chosen = [f"of the groups before the head {tuning.n_chosen} will train: a trial's first "
                   "gradients choose"]  # fmt: skip
     return [title, "", *_table(model, tuned.groups), *chosen, "", *_cost_lines(cost)]
 

@@ -124,6 +124,11 @@ class FineTune(ABC):
         """The epochs in which the head alone trains; None: there are none."""
         return None
 
+    @property
+    def n_chosen(self) -> int:
+        """How many groups beside the head are chosen when a trial begins; 0: none are."""
+        return 0
+
     @classmethod
     @abstractmethod
     def read(cls, setting: object) -> FineTune | None:
@@ -395,6 +400,10 @@ class Surgical(FineTune):
     def read(cls, setting: object) -> Surgical | None:
         n = 1 if setting == "surgical" else _count_in(setting, "surgical", "groups", "N")
         return None if n is None else cls(n)
+
+    @property
+    def n_chosen(self) -> int:
+        return self.n_groups
 
     def unfreezing(self, names: tuple[str, ...], epochs: int) -> Unfreezing:
         """All groups, of which the trial chooses."""

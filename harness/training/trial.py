@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
-from datasets.split import split_dataset
+from datasets.split import Split, split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.runfolder.nvidia import driver, mps_runs
 from harness.training.arrays import Part, Parts, copy_all
@@ -31,15 +32,15 @@ from harness.training.compiling import compiled, in_one_line, said_of_breaks
 from harness.training.context import StopAsked, TrialContext
 from harness.training.determinism import allow_refused_operations, learn_from, refused_operations
 from harness.training.features import Front
+from harness.training.forms import form_of
 from harness.training.goal import Goal, target_scale
 from harness.training.loop import Clock, Trainer, loss_function
 from harness.training.memory import images_at_once
-from harness.training.network import narrowed, prepare_network
-from harness.training.probe import ProbeSteps, settings_of_fit
+from harness.training.network import Prepared, narrowed, prepare_network
 from harness.training.process import make_accelerator, set_up_process
 from harness.training.refit import Replay, chosen_before, read_course
 from harness.training.saving import WeightFiles
-from harness.training.schedules import ProbePhase, probe_phase
+from harness.training.schedules import probe_phase
 from harness.training.score import Score
 from harness.training.step_memory import StepMemory, begin_peak, peak_of
 from harness.training.steps import SOLO, Steps
@@ -49,11 +50,8 @@ from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
 from headstart.digests import check_digest, digest_of, digest_of_file, image_keys
-from headstart.errors import InputError
 from headstart.files import atomic_file
 from headstart.rows import TRAINED_ON, EvaluationRow, TrialRow
-from models.forms import Surgical
-from models.linear_head import linear_head
 from models.lora import merged
 from models.own_split import reason_against_split
 
@@ -162,27 +160,48 @@ class Trial:
         self.ranks.copy_first(self.network.state_dict().values())
 
     def _set_up(self) -> None:
-        spec, context = self.spec, self.context
+        """Data, network and what trains of it, in the order in which each needs the one before."""
+        context = self.context
         set_up_process(self.settings)
         accelerator = make_accelerator(self.settings.precision, context.device)
         self.device = accelerator.device
-        dataset = self.dataset = context.catalogue.open(spec.data)
+        self.form = form_of(self.spec.condition.tuning)
+        split, replay = self._open_data()
+        self.prepared = self._prepare_network()
+        self.network: nn.Module = self.prepared.network
+        front = self._cut_front(accelerator, split)
+        self.trained: nn.Module = front.tail if front else self.network
+        if self.settings.gradient_checkpointing:
+            self._use_checkpoints(front)
+        parts = front.parts if front else context.images.parts(self.dataset, split, self.device)
+        self.parts: Parts = self._watched(parts)
+        self.chosen_layers = self._choose_layers()
+        if self.form.tuning.n_chosen:
+            self.prepared = narrowed(self.spec, self.prepared, self.chosen_layers)
+        self.trainer: Trainer = self._make_trainer(accelerator, front, replay)
+        l2 = replay.probe_l2 if replay else None
+        self.steps = self.form.steps(self.steps, self.parts.validation, l2, self.ranks)
+
+    def _open_data(self) -> tuple[Split, Replay | None]:
+        """The data set, its split, the settings that hold for it, and what a refit repeats."""
+        spec = self.spec
+        dataset = self.dataset = self.context.catalogue.open(spec.data)
         rng = np.random.default_rng(spec.streams["split"])
         split = split_dataset(dataset, spec.data.choice.split, rng)
         split = split if spec.is_tested else split.without_test()
         self.n_pool = None if "test" in dataset.parts else len(dataset.labels)
-        settings = self.settings.for_target(spec.data.target)
-        self.settings = settings.for_images(len(split.train))
-        tuning, probe = spec.condition.tuning, probe_phase(spec.condition)
-        if tuning.is_fitted:
-            self.settings = settings_of_fit(self.settings, len(dataset.labels))
-        if tuning.head_first and (too_long := tuning.head_first.against(self.settings.epochs)):
-            raise InputError(f"fine_tune: {too_long}")
+        settings = self.settings.for_target(spec.data.target).for_images(len(split.train))
+        self.settings = self.form.settings(settings, len(dataset.labels))
         replay = None
         if spec.refits:
-            replay, split = self._replay(len(split.train), probe), split.in_one_part()
+            replay, split = self._replay(len(split.train)), split.in_one_part()
         self.goal = Goal.of(dataset, split.train, self.device)
-        self.notes = [*spec.data.notes, *split.notes, *context.notes]
+        self.notes = [*spec.data.notes, *split.notes, *self.context.notes]
+        return split, replay
+
+    def _prepare_network(self) -> Prepared:
+        """The network, ready to train in the way in which its steps are made."""
+        spec = self.spec
         trials, epochs = self.folder.path.parent, self.settings.epochs
         prepared = prepare_network(spec, trials, self.device, epochs)
         self.nondeterministic = refused_operations(
@@ -190,32 +209,33 @@ class Trial:
         )
         if self.nondeterministic:
             allow_refused_operations()
-        self.prepared = self.steps.fitted(spec, prepared)
-        self.network = self.prepared.network
-        head = self._fitted_head() if tuning.is_fitted else None
+        prepared = self.steps.fitted(spec, prepared)
+        self.form.look_at(prepared, spec.condition.model.shown, self._noise())
+        return prepared
+
+    def _cut_front(self, accelerator: Accelerator, split: Split) -> Front | None:
+        """The frozen front, computed once; None where it is computed in every step, or is none."""
+        front, reason = None, reason_against(self.spec.condition)
         # The first rank computes the tables of features, which the others then open.
         with self.clock.timing("prefix", self.device), self.ranks.first_before_others():
-            front, reason = None, reason_against(spec.condition)
             if reason is None and self.prepared.n_frozen:
                 reason = self._against_cut()
             if reason is None and self.prepared.n_frozen:
                 front = Front(
-                    spec, self.prepared, dataset, split, accelerator, context.features,
+                    self.spec, self.prepared, self.dataset, split, accelerator,
+                    self.context.features,
                     # Other ranks would wait for the first one's table.
-                    context.should_stop if self.ranks.n == 1 else lambda: False,
+                    self.context.should_stop if self.ranks.n == 1 else lambda: False,
                 )  # fmt: skip
-        self.trained: nn.Module = front.tail if front else self.network
-        if self.settings.gradient_checkpointing:
-            self._use_checkpoints(front)
-        parts = front.parts if front else context.images.parts(dataset, split, self.device)
-        self.parts: Parts = self._watched(parts)
-        self.chosen_layers: tuple[str, ...] = ()
-        if isinstance(spec.condition.tuning, Surgical):
-            self.chosen_layers = self._choose_layers(spec.condition.tuning)
-            self.prepared = narrowed(spec, self.prepared, self.chosen_layers)
         uncached = {"cached": False, "reason": reason or NOTHING_FROZEN}
         self.frozen = front.record if front else uncached
-        self.trainer = Trainer(
+        return front
+
+    def _make_trainer(
+        self, accelerator: Accelerator, front: Front | None, replay: Replay | None
+    ) -> Trainer:
+        spec, is_compiled = self.spec, self.settings.compile and not self.form.tuning.is_fitted
+        trainer = Trainer(
             self.trained,
             self.parts.train,
             self.settings,
@@ -232,23 +252,25 @@ class Trial:
                 self.settings.class_weights, self.parts.train.labels, spec.data.class_names
             ),
             self.prepared.pull,
-            probe,
+            probe_phase(spec.condition),
             self.goal,
-            self._compiled if self.settings.compile and head is None else None,
+            self._compiled if is_compiled else None,
         )
         # Hooks that count what autograd keeps would have the compiler make another code.
-        is_seen = self.ranks.n == 1 and self.trainer.compiler is None
+        is_seen = self.ranks.n == 1 and trainer.compiler is None
         if self.device.type == "cpu" and is_seen:
-            self.trainer.memory = StepMemory(self.network)
-        if head is not None:
-            l2 = replay.probe_l2 if replay else None
-            self.steps = ProbeSteps(head, self.parts.validation, l2, self.ranks)
+            trainer.memory = StepMemory(self.network)
+        return trainer
 
-    def _choose_layers(self, tuning: Surgical) -> tuple[str, ...]:
-        """The layer groups that train beside the head: chosen once, and kept in the states.
+    def _choose_layers(self) -> tuple[str, ...]:
+        """The layer groups that train beside the head, where a form has the trial choose some.
 
-        The first rank chooses for all; a refit takes the choice of the trial that it refits.
+        They are chosen once, and kept in the states. The first rank chooses for all; a refit takes
+        the choice of the trial that it refits.
         """
+        n = self.form.tuning.n_chosen
+        if not n:
+            return ()
         if state := self._saved_state():
             return tuple(state["chosen_layers"])
         chosen: tuple[str, ...] = ()
@@ -259,35 +281,26 @@ class Trial:
                 self.network, self.prepared.groups, self.parts.train, self.prepared.normalise,
                 loss_function(self.settings, goal=self.goal), self.settings.batch_size,
             )  # fmt: skip
-            chosen = largest(relative, tuning.n_groups)
+            chosen = largest(relative, n)
         text = self.ranks.bytes_of_first(json.dumps(chosen).encode())
         return tuple(json.loads(text))
-
-    def _fitted_head(self) -> nn.Linear:
-        """The linear layer that a probe fits."""
-        network, groups = self.prepared.network, self.prepared.groups
-        name = self.spec.condition.model.shown
-        layer = network.get_submodule(linear_head(name, network, groups, self._noise()))
-        assert isinstance(layer, nn.Linear)
-        return layer
 
     def _noise(self) -> Tensor:
         """Two images of noise, as the network takes them."""
         shape = (2, self.spec.data.channels, *self.spec.data.image_size)
         return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
 
-    def _replay(self, n_train: int, probe: ProbePhase | None) -> Replay:
+    def _replay(self, n_train: int) -> Replay:
         """What this refit repeats; the first rank reads it for all.
 
         Args:
             n_train: training images of the trial that it refits.
-            probe: its first epochs, where they are a training of their own.
         """
         run = self.folder.path.parents[1]
         course = read_course(run, self.spec.refits) if self.ranks.is_first else b""
         course = self.ranks.bytes_of_first(course)
         steps_per_epoch = math.ceil(n_train / self.settings.batch_size)
-        return Replay.of(course, self.settings, steps_per_epoch, probe)
+        return Replay.of(course, self.settings, steps_per_epoch, probe_phase(self.spec.condition))
 
     def _against_cut(self) -> str | None:
         """Why the frozen front of a network of the user's own is computed in every step."""
