@@ -16,6 +16,8 @@ from headstart.metrics import WITHOUT_ACCURACY
 from headstart.output import on_one_line
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from harness.evaluate.models import SavedModel
     from headstart.rows import TrialRow
 
@@ -49,6 +51,7 @@ def write_card(run: Path, model: SavedModel, is_best: bool, path: Path, kind: st
 
 def _card(run: Path, model: SavedModel, is_best: bool, kind: str) -> list[str]:
     row, train = model.row, model.condition.train
+    trials = _trials(run, model.arm)
     chosen = " It was chosen as the best of the seeds on validation images." if is_best else ""
     refit = " It was trained once more on the images of all parts, so no score is its own." \
         if row.refits else ""  # fmt: skip
@@ -64,7 +67,7 @@ def _card(run: Path, model: SavedModel, is_best: bool, kind: str) -> list[str]:
         *_outputs(row, kind),
         "## Scores",
         "",
-        *_scores(run, model),
+        *_scores(trials, model),
         "",
         "The interval is of the mean over seeds at 95 %, each of one measure alone. It speaks for "
         "the way of training; the last column is of this network alone."
@@ -72,8 +75,8 @@ def _card(run: Path, model: SavedModel, is_best: bool, kind: str) -> list[str]:
         "",
         "## What it was not tested on",
         "",
-        f"{_tested_on(model)}. It was not tested on pictures from another source, camera or time, "
-        "nor on pictures that show none of "
+        f"{_tested_on(trials, model)}. It was not tested on pictures from another source, camera "
+        "or time, nor on pictures that show none of "
         + (
             "what it was trained on. Its answers were "
             if row.target in WITHOUT_ACCURACY
@@ -115,23 +118,30 @@ def _outputs(row: TrialRow, kind: str) -> list[str]:
     return [f"{what}, in the order of the outputs: {names}. {where}: {of_each}.", ""]
 
 
-def _tested_on(model: SavedModel) -> str:
+def _trials(run: Path, arm: str) -> pd.DataFrame:
+    """The finished trials of an arm, without its refits."""
+    from analysis.notebook import load
+
+    trials = load(run).trials
+    is_scored = (trials["status"] == "done") & (trials["stage"] != "refit")
+    return trials[(trials["arm"] == arm) & is_scored]
+
+
+def _tested_on(trials: pd.DataFrame, model: SavedModel) -> str:
     row = model.row
-    if not row.n_test:
+    n_test = int(trials["n_test"].fillna(0).max()) if row.refits else row.n_test
+    if not n_test:
         return "It was tested on no images; its scores are of validation images"
     who = "the trials of its arm were" if row.refits else "it was"
     return (
-        f"The images that {who} tested on are the {row.n_test:,} test images of "
+        f"The images that {who} tested on are the {n_test:,} test images of "
         f"{_plain(model.data.label)}, and no others"
     )
 
 
-def _scores(run: Path, model: SavedModel) -> list[str]:
+def _scores(done: pd.DataFrame, model: SavedModel) -> list[str]:
     from analysis.findings.by_arm import final_interval
-    from analysis.notebook import load
 
-    trials = load(run).trials
-    done = trials[(trials["arm"] == model.arm) & (trials["status"] == "done")]
     lines = ["| measure | mean over seeds | 95 % interval | seeds | this network |",
              "|---|---|---|---|---|"]  # fmt: skip
     for column, words, is_share in MEASURES:

@@ -148,7 +148,7 @@ def test_a_damaged_table_of_scores_is_named(tmp_path):
 
 
 def test_what_was_warned_of_in_a_set_is_said_once() -> None:
-    warned = {"called": "photos", "warnings": ["9 of 90 images are among /home/ann/x/own.csv"]}
+    warned = {"called": "photos", "warnings": ["9 of 90 images are among /srv/ann/own.csv"]}
     sets = [warned, {"called": "blur 3", "warnings": []}, "damaged", {"warnings": "damaged"}]
     said = set_warnings([{"also_test": sets}, {"also_test": [warned]}, {"also_test": 3}, {}])
     assert said == ["Photos: 9 of 90 images are among …/own.csv."]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from safetensors.numpy import load_file
 
 from harness.export import onnx
 from harness.export.__main__ import main
-from harness.export.card import _outputs, _unit
+from harness.export.card import _outputs, _tested_on, _unit
 from headstart.cli import status_of
 from headstart.rows import TrialRow
 from runs import run_here
@@ -113,3 +114,13 @@ def test_the_card_says_what_the_outputs_of_each_format_stand_for():
     grades = TrialRow(target="ordered", class_names=("soft", "sharp"))
     assert "Classes, the lowest first" in _outputs(grades, "state_dict")[0]
     assert [_unit(row) for row in (number, labels, grades)] == [" (mg)", "", " (places)"]
+
+
+def test_a_refitted_network_was_tested_as_the_trials_of_its_arm():
+    trials = pd.DataFrame({"n_test": [40.0, float("nan")]})
+    row = TrialRow(refits="0123456789abcdef", n_test=None)
+    model = SimpleNamespace(row=row, data=SimpleNamespace(label="glyphs"))
+    said = _tested_on(trials, model)
+    assert said == ("The images that the trials of its arm were tested on are the 40 test images "
+                    "of glyphs, and no others")  # fmt: skip
+    assert "tested on no images" in _tested_on(trials[1:], model)
