@@ -185,8 +185,10 @@ def _not_known(
 ) -> str:
     end = Phrase("ends", course.ends("more"))
     which = words.listed((VERBS.get(name, end).text() for name in unknown), "or")
-    single = all(o.n < 2 for o in outcomes)
-    why = ": each ran once, which cannot tell a difference from chance" if single else ""
+    why = {
+        0: ": no pair of runs finished",
+        1: ": each ran once, which cannot tell a difference from chance",
+    }.get(max((o.n for o in outcomes), default=0), "")
     lone = _n_arms(outcomes) == 1
     any_ = "either" if _n_arms(outcomes) == 2 else "any"
     control = _control(outcomes, many=not lone)

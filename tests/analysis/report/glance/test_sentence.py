@@ -126,6 +126,11 @@ NAMES = ["a", "b", "d", "e", "f"]
             "It is not known which of “a” and “c” learns faster or ends more accurate: each ran "
             "once, which cannot tell a difference from chance.",
         ),
+        (
+            [pair("a", OPEN, OPEN, n_treatment=0, n_control=3)],
+            "It is not known which of “a” and “c” learns faster or ends more accurate: no pair of "
+            "runs finished.",
+        ),
     ],
 )  # fmt: skip
 def test_pairs_are_said_together_in_plain_words(
