@@ -6,7 +6,6 @@ is read without data, on machines that have no timm.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -93,20 +92,18 @@ def check_target(sweep: Sweep, arm: str, data: DataUse) -> None:
 
 
 def _check_warm_up(at: Callable[[str], str], spec: TrialSpec) -> None:
-    """See that a warm-up ends before the training does."""
+    """See that a warm-up in epochs ends before the training does.
+
+    One in steps may not: a sweep is tried out with few images.
+    """
     train, n = spec.condition.train, spec.data.n_train
-    epochs = train.for_images(n).epochs if n else train.epochs
-    n_steps = epochs * math.ceil(n / train.batch_size) if n else math.inf
-    for unit, given, trained in (
-        ("epochs", train.schedule.warmup_epochs, epochs),
-        ("steps", train.schedule.warmup_steps, n_steps),
-    ):
-        if spec.stage != "search" and given > trained:
-            raise InputError(
-                f"{at(f'train.schedule.warmup_{unit}')}: a warm-up of {given:g} {unit} is longer "
-                f"than the training ({unit}: {trained:g}): its learning rate is never reached; "
-                f"train for longer, or give schedule: {{warmup_{unit}: …}} of less"
-            )
+    given, epochs = train.schedule.warmup_epochs, train.for_images(n).epochs if n else train.epochs
+    if spec.stage != "search" and given > epochs:
+        raise InputError(
+            f"{at('train.schedule.warmup_epochs')}: a warm-up of {given:g} epochs is longer than "
+            f"the training (epochs: {epochs}): its learning rate is never reached; train for "
+            "longer, or give schedule: {warmup_epochs: …} of less"
+        )
 
 
 def _check_random_crop(at: Callable[[str], str], spec: TrialSpec) -> None:
