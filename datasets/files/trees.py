@@ -67,7 +67,8 @@ class Tree:
 
     def label(self, name: str) -> str:
         """`name` as a message shows it."""
-        return os.path.join(self.where, name)  # not by pathlib: asked of many small files
+        where = str(self.where)  # not joined by pathlib: it is asked of many small files
+        return name if where == "." else os.path.join(where, name)
 
 
 def is_archive(path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,14 +37,19 @@ def audit(cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_ctrl_c_in_an_audit_waits_for_the_process_that_answers(monkeypatch, capfd):
+def test_ctrl_c_in_an_audit_waits_for_the_process_that_answers(monkeypatch, capfd, tmp_path):
     """Another program in its place: it is told too, as a terminal does, and ends by itself."""
-    real = subprocess.Popen
-    program = "import signal, time; signal.signal(2, lambda *_: exit(0)); time.sleep(60)"
+    real, ready = subprocess.Popen, tmp_path / "ready"
+    program = (
+        "import pathlib, signal, sys, time; signal.signal(2, lambda *_: exit(0)); "
+        "pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    )
     started = []
 
     def start(command, **options):
-        started.append(real([sys.executable, "-c", program], **options))
+        started.append(real([sys.executable, "-c", program, str(ready)], **options))
+        while not ready.exists():  # the program would not notice a signal before
+            time.sleep(0.01)
         return started[0]
 
     def interrupted(process, timeout=None):

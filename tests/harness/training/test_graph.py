@@ -55,7 +55,8 @@ class Recorder(TorchDispatchMode):
                 compute()
         finally:
             for storage, content in filter(None, self.before.values()):
-                storage.copy_(content)
+                if not torch.equal(_bytes(storage), _bytes(content)):  # images are read-only
+                    storage.copy_(content)
             for generator, seed in zip(generators, seeds, strict=True):
                 generator.set_state(seed)
 
@@ -82,6 +83,10 @@ class Recorder(TorchDispatchMode):
 
     def free(self):
         self.calls = []
+
+
+def _bytes(storage):
+    return torch.empty(0, dtype=torch.uint8).set_(storage)
 
 
 def _storages(values):
