@@ -1,6 +1,6 @@
 """Archives and files of a stranger that are small and would take much: one line each, no memory.
 
-Each reading runs in a process of its own that may have a gigabyte and ten seconds of computing.
+Each reading runs in a process of its own that may have a gigabyte and half a minute of computing.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def test_a_small_file_that_would_take_much_is_one_line(tmp_path, name):
     assert str(path) in message
     assert expected in message
     assert megabytes < 300
-    assert seconds < 10
+    assert seconds < 30
 
 
 @pytest.mark.slow
