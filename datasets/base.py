@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from datasets.target import Target, TargetSetting, target_key
+from datasets.target import Target, TargetSetting, TargetSettings, are_classes, target_key
 from headstart.errors import DataError
 from headstart.output import is_text
 from headstart.settings import key
@@ -253,12 +253,14 @@ def build_dataset(
     files: Sequence[str] = (),
     pictures: Mapping[str, bytes] | None = None,
     may_lack: bool = False,
+    target: TargetSettings | None = None,
     digests: Sequence[bytes] | None = None,
 ) -> Dataset:
     """Check the arrays, count copies, compute the fingerprint; shapes as in `Dataset`.
 
     `groups` names the group of each image (the writer, the patient); only then are groups a part
     of the fingerprint. `may_lack`: classes without images, as a set that only tests may have.
+    `target`: what the labels will be read as; the train part may lack a number, or a combination.
     `digests`: those of the images, where they are known.
 
     Raises:
@@ -269,7 +271,7 @@ def build_dataset(
     class_names = tuple(str(each) for each in class_names)
     parts = {part: np.asarray(index, np.int64) for part, index in (parts or {}).items()}
     _check(images, labels, class_names, source, may_lack)
-    if not may_lack:
+    if not may_lack and are_classes(target):
         _check_train_part(labels, class_names, parts, source)
     digests = image_digests(images) if digests is None else digests
     first_copy = first_copies(digests)

@@ -133,6 +133,7 @@ class OwnSet:
             parts=own.parts,
             notes=[each for each in (*own.notes, note) if each],
             groups=own.groups or None,
+            target=options.target,
         )
 
 

@@ -103,6 +103,11 @@ class Target:
     unit: str = ""
 
 
+def are_classes(settings: TargetSettings | None) -> bool:
+    """Whether each text of a label column is a class, so that a network must have seen it."""
+    return settings is None or settings.kind == "ordered"
+
+
 def check_distinct(settings: TargetSettings, texts: Sequence[str], where: str) -> None:
     """See that there is something to tell apart, before the texts are counted as classes.
 
@@ -162,8 +167,17 @@ def _column(numbers: np.ndarray) -> np.ndarray:
 
 
 def _check_distinct(numbers: np.ndarray, where: str) -> None:
-    if len(np.unique(numbers.astype(np.float32))) < 2:
+    """And float32, in which targets are held, keeps a thousandth of their deviation."""
+    if len(np.unique(numbers)) < 2:
         raise DataError(f"{where}: target: number: all images have the same number")
+    moved = np.abs(numbers.astype(np.float32) - numbers)
+    worst = int(moved.argmax())
+    if moved[worst] > numbers.std() / 1000:
+        raise DataError(
+            f"{where}: target: number: {numbers[worst]:.15g} would be read as "
+            f"{numbers.astype(np.float32)[worst]:.15g}: the numbers are too close for their size; "
+            "take the same number away from all"
+        )
 
 
 def _ordered(settings: TargetSettings, values: Sequence[str], where: str) -> Target:

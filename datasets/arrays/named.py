@@ -187,6 +187,7 @@ def dataset_of_arrays(
         source=str(path),
         parts=indices if "train" in indices else {},
         notes=[note for note in (*notes, range_note, label_note) if note],
+        target=options.target,
     )
 
 

@@ -139,6 +139,7 @@ def dataset_of_files(
         files=[layout.files[index] for index in chosen],
         warnings=[*layout.warnings, *_damaged_warning(good)],
         may_lack=is_prepared,
+        target=options.target,
         digests=digests,
     )
     known = headers if headers and is_sample else [(h, w) for h, w in sizes.elements()]

@@ -175,6 +175,7 @@ def _decode(paths: tuple[Path, ...], options: Options, request: Request) -> Data
         parts=_parts(tables),
         notes=[note for note in (*tables[0].columns.notes, range_note, label_note) if note],
         groups=[group for table in tables for group in table.groups] or None,
+        target=options.target,
     )
 
 

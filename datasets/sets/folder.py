@@ -24,6 +24,7 @@ from datasets.layout.folder_names import part_name
 from datasets.layout.layout import Layout, check_classes, read_layout
 from datasets.layout.types import Asked
 from datasets.locations import user_path
+from datasets.target import are_classes
 from headstart.errors import DataError
 from headstart.settings import key
 
@@ -95,8 +96,10 @@ def _decode(path: Path, options: Options, request: Request) -> Dataset:
         deepest, joined = (at[-1], at) if isinstance(at, tuple) else (at, ())
         asked = Asked(deepest, parts, chosen, joined=joined)
         layout = read_layout(tree, options.also, asked)
-        notes = (*layout.notes, *check_classes(layout, chosen, tree))
-        return replace(layout, notes=notes)
+        if are_classes(options.target):
+            notes = (*layout.notes, *check_classes(layout, chosen, tree))
+            layout = replace(layout, notes=notes)
+        return layout
 
     with open_tree(path) as tree:
         layout, names, classes = labelled_layout(

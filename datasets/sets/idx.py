@@ -136,6 +136,7 @@ def _decode(options: Options, request: Request, folder: Path, name: str, files: 
         source=where,
         parts=parts if "train" in parts else {},
         notes=[note for note in (*notes, *unread, range_note, label_note) if note],
+        target=options.target,
     )
 
 

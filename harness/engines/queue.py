@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from harness.runfolder.folder import RunFolder, TrialFolder
+from harness.sweepfile.frozen import reason_against
 from harness.sweepfile.settings import Settled
 from harness.trials.events import Ended, Event, Failed, GivenBack, Stopped
-from harness.trials.frozen import reason_against
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import StorageError
 from headstart.rows import TrialRow

@@ -22,11 +22,11 @@ from harness.joint.fused_network import FusedNetwork
 from harness.joint.heads import can_batch
 from harness.joint.steps import Joint, JointSteps, Network
 from harness.joint.weights import stacked_buffers, stacked_parameters
+from harness.sweepfile import frozen
 from harness.sweepfile.settings import Settled
 from harness.training.arrays import copy_all
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
-from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
 from headstart.errors import ModelError
 from models.split import split_at

@@ -17,9 +17,9 @@ from harness.joint.batches import FeatureBatches
 from harness.joint.stacked import StackedTail, can_stack
 from harness.joint.steps import Joint, JointSteps, Network
 from harness.joint.weights import stacked_parameters
+from harness.sweepfile.frozen import reason_against
 from harness.training.loop import Trainer
 from harness.training.network import build_frozen
-from harness.trials.frozen import reason_against
 from harness.trials.spec import TrialSpec
 from headstart.errors import ModelError
 from models.own_split import reason_against_split

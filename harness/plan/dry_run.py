@@ -17,9 +17,9 @@ from pathlib import Path
 from harness.plan import data_lines, disk, room
 from harness.plan.slots import trials_at_once
 from harness.runfolder.provenance import available_cpus
+from harness.sweepfile import frozen
 from harness.teams import rules
 from harness.training.cards import Cards, cards_here
-from harness.trials import frozen
 from harness.trials.spec import Plan, TrialSpec
 from harness.trials.time_left import duration_text
 from headstart.errors import InputError, RunFolderError
@@ -64,7 +64,7 @@ def describe_plan(plan: Plan, out: Path, n_at_once: int | None = None) -> Iterat
     yield from plan.repeated()
     yield from data_lines.describe(plan, all_notes=True)  # no report holds the others
     yield from plan.notes
-    yield from frozen.notes(plan)
+    yield from frozen.notes(plan.sweep)
     cards = Cards() if plan.sweep.resources.gpus == 0 else cards_here()
     resources = plan.sweep.resources.settled(len(cards))
     if plan.sweep.resources.gpus == "auto":

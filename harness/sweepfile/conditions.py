@@ -18,13 +18,22 @@ from pathlib import Path
 from typing import Literal
 
 from harness.sweepfile.file import Arm, Section, Stage
+from harness.sweepfile.frozen import reason_against
 from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.nodes import merge, with_value, without
 from harness.sweepfile.normalise import settled
 from harness.sweepfile.recipes import KEY as RECIPE
 from harness.sweepfile.recipes import below, written_out
 from harness.sweepfile.references import CodePlaces, resolve
-from harness.sweepfile.settings import Condition, DataChoice, ModelChoice, RunArm, Start, StartFile
+from harness.sweepfile.settings import (
+    FINE_TUNE,
+    Condition,
+    DataChoice,
+    ModelChoice,
+    RunArm,
+    Start,
+    StartFile,
+)
 from harness.sweepfile.together import mistakes_of
 from headstart.caches import expanded
 from headstart.errors import InputError, did_you_mean
@@ -179,7 +188,22 @@ class _OneCondition:
         for key, text in mistakes_of(condition):
             kind = "stage" if self.kind == "pretrain" else "arm"
             self.mistakes.add(whole.get(*key.split(".")) or node, f"{text} ({kind} {self.name})")
+        self._check_views(node, condition)
         return condition
+
+    def _check_views(self, node: Node, condition: Condition) -> None:
+        """Refuse fixed views that it asks for itself where nothing frozen is computed once.
+
+        What it inherits may be of others, and where `fine_tune` is searched some draws freeze.
+        """
+        views = node.get("train", "frozen_views")
+        reason = reason_against(condition)
+        if views is None or views.value is None or reason is None:
+            return
+        sections = [each.get("search") for each in (node, self.root)]
+        keys = [key for each in sections if each for key in (each, each.get("space")) if key]
+        if not any(key.get(FINE_TUNE) for key in keys):
+            self.mistakes.add(views, f"has no effect: {reason}; leave it out of this arm")
 
     def whole(self, node: Node) -> Node:
         """All that the file says of it, with what it inherits of `train`; for lines of messages."""

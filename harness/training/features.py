@@ -1,7 +1,7 @@
 """The frozen front of a network, computed once for each image instead of in every step.
 
 In: a trial's network, its data and its split. Out: the tail that is left to train, and the parts of
-the data as rows of feature tables. `harness.trials.frozen` has the rule which trials run so.
+the data as rows of feature tables. `harness.sweepfile.frozen` has the rule which trials run so.
 
 A table holds one official part of a data set, or what the trial uses of it, in the set's order,
 computed in chunks of fixed size. So its bits depend on its content and not on the trial that asked

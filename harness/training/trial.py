@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from datasets.split import Split, split_dataset
 from harness.runfolder.folder import TrialFolder, write_curve, write_record
 from harness.runfolder.nvidia import driver, mps_runs
+from harness.sweepfile.frozen import NOTHING_FROZEN, reason_against
 from harness.training.arrays import Part, Parts, copy_all
 from harness.training.balance import weights_of_classes
 from harness.training.checkpointing import use_checkpoints
@@ -46,7 +47,6 @@ from harness.training.step_memory import StepMemory, begin_peak, peak_of
 from harness.training.steps import SOLO, Steps
 from harness.training.surgery import largest, relative_gradients
 from harness.trials.events import Ended, Event, NotDeterministic, Progress, Resumed, Stopped
-from harness.trials.frozen import NOTHING_FROZEN, reason_against
 from harness.trials.rows import planned_row
 from harness.trials.spec import TrialSpec
 from headstart.digests import check_digest, digest_of, digest_of_file, image_keys

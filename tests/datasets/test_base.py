@@ -5,6 +5,7 @@ import pytest
 from data_files import dataset_of
 
 from datasets.base import build_dataset
+from datasets.target import TargetSettings
 from headstart.errors import DataError
 
 IMAGES = np.arange(4 * 4, dtype=np.uint8).reshape(4, 1, 2, 2)
@@ -78,6 +79,14 @@ def test_a_set_that_cannot_be_trained_on_is_refused(changed, message):
         build(**changed)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_class_may_be_in_the_test_part_alone():
+    parts = {"train": np.array([0, 2]), "test": np.array([1, 3])}
+    for kind in ("number", "labels"):
+        assert build(parts=parts, target=TargetSettings(kind=kind)).class_names == ("a", "b")
+    with pytest.raises(DataError, match="no image of class b in the train part"):
+        build(parts=parts, target=TargetSettings(kind="ordered"))
 
 
 def test_the_tiny_set_of_the_tests_has_no_copies():

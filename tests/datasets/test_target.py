@@ -49,6 +49,8 @@ def test_numbers_are_what_is_written() -> None:
         (["1", "nan"], {"kind": "number"}, "'nan' is no number"),
         (["1", "1e300"], {"kind": "number"}, "'1e300' is too large"),
         (["7", "7.0"], {"kind": "number"}, "all images have the same number"),
+        (["1000000001", "1000000020"], {"kind": "number"},
+         "WHERE: .* 1000000020 would be read as 1000000000: the numbers are too close"),
         (["low", "high"], {"kind": "ordered"}, r"no numbers \(low, high, …\), so say their order"),
         (["a", "b"], {"kind": "ordered", "order": ["a", "c"]}, "order lacks 'b'; the classes are"),
         (["a", "b"], {"kind": "ordered", "order": ["a", "b", "c"]}, "'c', which no image has"),

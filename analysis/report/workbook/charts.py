@@ -26,6 +26,7 @@ WIDTH, HEIGHT, LINE = 620, 360, 20  # points of the screen; a row of cells has 2
 HIGH = 0.8  # accuracies above it have an axis that ends at 100 %
 LONGEST_NAME = 120  # characters of a series
 MOST_FINALS = 40  # arms along one axis
+_MOST_ZEROS = 6  # of a number on an axis; others are written as 1.0E+09
 
 
 @dataclass(frozen=True)
@@ -182,15 +183,20 @@ def _ends(low: float, high: float, is_share: bool) -> tuple[float, float, str]:
 
     A program that draws the chart leaves room for the points, and not for their error bars.
     """
-    span = max(high - low, 0.002)
-    step = next(s for s in (m * 10.0**e for e in range(-4, 9) for m in (1, 2, 5)) if s >= span / 5)
+    least = 0.002 if is_share else max(abs(low), abs(high)) / 1000 or 1.0
+    least = max(high - low, least) / 5
+    power = math.floor(math.log10(least))
+    step = next(s for s in (m * 10.0**power for m in (1, 2, 5, 10)) if s >= least)
     first, last = math.floor(low / step) * step, math.ceil(high / step) * step
     first, last = (first, last) if last > first else (first - step, last + step)
     if is_share:
         first, last = max(0.0, first), min(1.0, last)
+    first, last = (float(f"{end:.12g}") for end in (first, last))  # 0.1 + 0.2 is 0.3
+    if not is_share and not -_MOST_ZEROS <= power <= _MOST_ZEROS:
+        return first, last, "0.0E+00"
     places = max(0, -math.floor(math.log10(step)) - (2 if is_share else 0))
     zeros = "0." + "0" * places if places else "0"
-    return round(first, 9), round(last, 9), zeros + "%" * is_share
+    return first, last, zeros + "%" * is_share
 
 
 def _marker(kind: str, color: str) -> dict[str, object]:

@@ -7,9 +7,11 @@ from data_files import class_folders, image_bytes, noise, request, write_tree, w
 from pydantic import ValidationError
 
 from datasets import load_dataset
+from datasets.as_target import as_target
 from datasets.natural_order import natural_key
 from datasets.preprocess import mnist_style
 from datasets.sets.folder import Options, load, locate
+from datasets.target import TargetSettings
 from headstart.errors import DataError, DataNotFoundError
 
 
@@ -195,6 +197,19 @@ def test_a_folder_that_is_no_data_set_is_one_line(tmp_path, files, options, mess
         read(tmp_path, files, **options)
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_test_part_may_have_numbers_that_the_train_part_has_not(tmp_path):
+    """Of ordered classes it may not: a network cannot answer what it has not seen."""
+    files = in_part("train", class_folders(2, ["20", "31"])) | in_part(
+        "test", class_folders(1, ["44", "20"])
+    )
+    dataset = read(tmp_path, files, target="number")
+    values = as_target(dataset, TargetSettings(kind="number")).target.table[dataset.labels, 0]
+    assert sorted(values[dataset.parts["test"]].tolist()) == [20.0, 44.0]
+    assert not any("has no image of" in note for note in dataset.notes)
+    with pytest.raises(DataError, match="no image of class 44 in the train part"):
+        read(tmp_path, files, target="ordered")
 
 
 def test_an_empty_class_folder_is_refused(tmp_path):

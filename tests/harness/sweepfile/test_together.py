@@ -30,6 +30,10 @@ ARM = "  pretrained: {initialize: drawn}"
         ("fine_tune: {probe: lbfgs}, train: {pull_to_start: 0.1}", "chooses its own L2"),
         ("fine_tune: none, train: {pull_to_start: 0.1}", "pulls nothing with fine_tune: none"),
         ("fine_tune: {lora: {rank: 2}}, train: {pull_to_start: 0.1}", "pulls no weight with"),
+        ("train: {augment: {rotate: 5}, frozen_views: 3}",
+         "train.frozen_views: has no effect: nothing before the first .* leave it out of this arm"),
+        ("fine_tune: last_2, train: {augment: {rotate: 5}, frozen_views: 3, cache_frozen: false}",
+         "train.frozen_views: has no effect: train.cache_frozen is false"),
         ("fine_tune: {probe: lbfgs}, search: {learning_rate: {log_uniform: [0.1, 1.0]}}",
          "nothing trains in this arm"),
     ],
@@ -46,6 +50,14 @@ def test_a_pull_needs_a_start_and_at_least_steps_may_add_the_epochs(write_sweep)
         load_sweep(path)
     more = (ARM, ARM.replace("drawn}", "drawn, fine_tune: {freeze_for: {epochs: 3}}}"))
     load_sweep(write_sweep(("epochs: 3,", "epochs: 3, at_least_steps: 50,"), more))
+
+
+def test_fixed_views_may_stand_where_others_use_them(write_sweep):
+    """At the top for other arms, and where a search draws what is frozen."""
+    views = "augment: {rotate: 5}, frozen_views: 3"
+    load_sweep(write_sweep(("epochs: 3,", f"epochs: 3, {views},")))
+    search = "search: {fine_tune: {choice: [all, last_2]}, samples: 2}"
+    load_sweep(write_sweep((ARM, ARM.replace("drawn}", f"drawn, train: {{{views}}}, {search}}}"))))
 
 
 def test_a_search_is_told_of_values_that_do_not_fit_the_others(write_sweep):

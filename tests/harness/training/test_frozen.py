@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from datasets.base import Dataset
 from harness.plan.planner import make_plan
 from harness.runfolder.folder import RunFolder
+from harness.sweepfile import frozen
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings import Condition, ModelChoice, Train
 from harness.training import features
@@ -23,7 +24,6 @@ from harness.training.feature_file import TableShape
 from harness.training.feature_store import FeatureStore
 from harness.training.streaming import ReadAhead
 from harness.training.trial import run_trial
-from harness.trials import frozen
 from harness.trials.events import Ended, Stopped
 from headstart.errors import InputError, ModelError, StorageError
 from runs import fingerprints
@@ -98,9 +98,14 @@ def test_the_sweep_alone_decides(given, reason):
 
 def test_the_dry_run_says_why_a_frozen_part_is_computed_in_every_step(write_sweep, context):
     plan = make_plan(load_sweep(write_sweep(text=SWEEP)), context.catalogue)
-    assert list(frozen.notes(plan)) == [
+    assert list(frozen.notes(plan.sweep)) == [
         "slow: the frozen part is computed in every step: train.cache_frozen is false"
     ]
+    views = SWEEP.replace("epochs: 3,", "epochs: 3, augment: {rotate: 15}, frozen_views: 3,", 1)
+    sweep = load_sweep(write_sweep(text=views))
+    none = {line for line in frozen.notes(sweep) if "frozen_views has no effect" in line}
+    assert "slow: train.frozen_views has no effect: train.cache_frozen is false" in none
+    assert not any(line.startswith("two:") for line in none)
 
 
 def weights(tmp_path, out, row):

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from analysis.report.workbook.charts import _ends
 from analysis.report.workbook.formats import held, look_of
 
 
@@ -55,3 +56,20 @@ def test_a_cell_holds_points_and_ratios() -> None:
     assert held("points", 0.0123) == pytest.approx(1.23)
     assert held("log_ratio", math.log(2)) == pytest.approx(2)
     assert held("percent", 0.98) == 0.98
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_share", "axis"),
+    [
+        (0.912, 0.934, True, (0.91, 0.935, "0.0%")),
+        (0.5, 0.5, True, (0.4995, 0.5005, "0.00%")),
+        (-3.2, 11.0, False, (-5.0, 15.0, "0")),
+        (2.26e30, 1.91e31, False, (0.0, 2e31, "0.0E+00")),
+        (1.3e-12, 1.9e-12, False, (1.2e-12, 2e-12, "0.0E+00")),
+        (0.0, 0.0, False, (-0.2, 0.2, "0.0")),
+    ],
+)
+def test_an_axis_has_round_ends_whatever_the_size(
+    low: float, high: float, is_share: bool, axis: tuple[float, float, str]
+) -> None:
+    assert _ends(low, high, is_share) == axis

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.sweepfile.settings import Condition
-from harness.trials.spec import Plan
+from harness.sweepfile.settings import FINE_TUNE, Condition, Sweep
 
 NOTHING_FROZEN = "nothing before the first layer group that trains is frozen"
 
@@ -45,9 +44,25 @@ def freezes(condition: Condition) -> bool:
     return condition.tuning.freezes(condition.model.info.depth)
 
 
-def notes(plan: Plan) -> Iterator[str]:
-    """A line for each arm that freezes something and yet computes it in every step."""
-    for name, condition in plan.sweep.arms.items():
+def why_no_views(condition: Condition) -> str:
+    """Why `frozen_views` says nothing here; empty where it does, or is not given."""
+    if condition.train.frozen_views is None:
+        return ""
+    if reason := reason_against(condition):
+        return f"has no effect: {reason}"
+    is_plain = condition.train.augment.is_identity
+    return "has no effect: train.augment changes no image" if is_plain else ""
+
+
+def notes(sweep: Sweep) -> Iterator[str]:
+    """A line for each arm that freezes something and yet computes it in every step.
+
+    And for each whose `frozen_views` say nothing, but where a search chooses what is frozen.
+    """
+    for name, condition in sweep.arms.items():
         reason = reason_against(condition)
         if reason is not None and freezes(condition):
             yield f"{name}: the frozen part is computed in every step: {reason}"
+        search = sweep.searches.get(name)
+        if (reason := why_no_views(condition)) and not (search and FINE_TUNE in search.space):
+            yield f"{name}: train.frozen_views {reason}"
