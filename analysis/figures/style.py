@@ -179,6 +179,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> str:
 def _save(figure: Figure, folder: Path, name: str) -> str:
     with atomic_path(folder / f"{name}.png") as path:
         figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    figure.set_layout_engine(None)  # it is laid out; a second time costs as much as the drawing
     text = StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     with atomic_file(folder / f"{name}.svg") as file:

@@ -14,6 +14,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+from altair.utils import schemapi
 from numpy.typing import ArrayLike
 
 from analysis.figures.style import Styles
@@ -198,7 +199,7 @@ def finish(
     if title:
         more["title"] = alt.TitleParams(title)
     chart = alt.layer(*layers).properties(height=height, width="container", **more)
-    spec: Spec = chart.to_dict()
+    spec: Spec = chart.to_dict(validate=schemapi.DEBUG_MODE)
     arms = {row["arm"] for rows in data.values() for row in rows if "arm" in row}
     off = alt.VariableParameter(name=HIDDEN, value=[])
     return {

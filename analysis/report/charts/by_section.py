@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from altair.utils import schemapi
+
 from analysis import words
 from analysis.figures import focus
 from analysis.figures.rows import search_rows, surest_rows
@@ -31,7 +33,16 @@ MOST_ROWS = 60  # of a forest
 
 
 def charts_by_section(findings: Findings, styles: Styles) -> dict[str, list[Chart]]:
-    """Charts by the id of their section, in the order in which they stand there."""
+    """Charts by the id of their section, in the order in which they stand there.
+
+    Altair checks each part of a chart against its schema as it is made, which takes four fifths of
+    the time. Tests let it; a report does not, since the same code makes the same parts.
+    """
+    with schemapi.debug_mode(False):
+        return _charts(findings, styles)
+
+
+def _charts(findings: Findings, styles: Styles) -> dict[str, list[Chart]]:
     shown: dict[str, list[Chart]] = {"verdicts": list(_forest(findings))}
     for task in focus.focus_tasks(findings):
         for section, charts in (
