@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -44,6 +45,14 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded data goes to a folder of the session, unless the caller named one (CI keeps it)."""
     if not os.environ.get("HEADSTART_CACHE"):
         os.environ["HEADSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _files_need_not_reach_the_disk() -> Iterator[None]:
+    """Nothing of these processes must outlive a power cut; tests of power cuts look at the calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
 
 
 _ALONE = (
@@ -122,6 +131,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -n_slow[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: else Python looks through two million objects again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
