@@ -49,7 +49,7 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _files_need_not_reach_the_disk() -> Iterator[None]:
-    """Nothing of these processes must outlive a power cut; tests of power cuts look at the calls."""
+    """Nothing here must outlive a power cut; tests of power cuts look at the calls."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)
         yield
