@@ -23,10 +23,11 @@ class _Settings(BaseModel):
 
 def _no_words(value: object) -> object:
     """A number: `true` would be taken for 1, so a flip of every image in place of half of them."""
+    is_list = isinstance(value, list | tuple)
     for each in value if isinstance(value, list | tuple) else (value,):
         if isinstance(each, bool):
-            word = str(each).lower()
-            raise ValueError(f"{word} is no number; how often or how far it is done is expected")
+            what = f"holds {str(each).lower()}, which is" if is_list else "is"
+            raise ValueError(f"{what} no number; how often or how far it is done is expected")
     return value
 
 
@@ -132,7 +133,8 @@ class Augment(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _numbers(cls, value: object, info: ValidationInfo) -> object:
-        return value if info.field_name == "trivial_augment" else _no_words(value)
+        is_number = info.field_name not in ("trivial_augment", "rand_augment", "colour_jitter")
+        return _no_words(value) if is_number else value
 
     @field_validator("scale", "erase_area", "crop_ratio", "blur_sigma", "random_resized_crop")
     @classmethod

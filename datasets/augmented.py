@@ -7,8 +7,7 @@ stands alone because it needs torch, and a description without it does not.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from datasets.augment_settings import Augment
 from datasets.base import Dataset
 from headstart.errors import SpecError, did_you_mean
+from headstart.value_errors import Details, reason, with_forms
 from headstart.yaml12 import Node, read_yaml
 
 _PER_ROW = 8  # images
@@ -42,25 +42,26 @@ def read_augment(path: Path) -> Augment:
     try:
         return Augment.model_validate(node.plain())
     except ValidationError as err:
-        raise SpecError([_mistake(node, error) for error in err.errors()]) from err
+        errors = with_forms(err.errors(), lambda error: _place(node, error).path, Augment)
+        raise SpecError([_mistake(node, error) for error in errors]) from err
 
 
-def _mistake(node: Node, error: object) -> str:
-    """`file:line: key: what is wrong`."""
-    assert isinstance(error, dict)
-    at, names = node, [str(key) for key in error["loc"]]
+def _place(node: Node, error: Details) -> Node:
     for key in error["loc"]:
-        at = at.get(key) or at
-    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    key, given = at.path or ".".join(names), error["input"]
-    if not isinstance(given, Mapping):
-        text = f"{json.dumps(given, default=str)} {text}"
+        node = node.get(key) or node
+    return node
+
+
+def _mistake(node: Node, error: Details) -> str:
+    """`file:line: key: what is wrong`."""
+    at, names = _place(node, error), [str(key) for key in error["loc"]]
+    text = reason(error)
     if error["type"] == "extra_forbidden":
         known = list(Augment.model_fields)
         text = f"is not a key here; allowed: {', '.join(known)}{did_you_mean(names[-1], known)}"
         if "augment" in names or "train" in names:
             text = "the file holds the mapping of train.augment alone: write its keys at the top"
-    return f"{at.where}: {key}: {text}"
+    return f"{at.where}: {at.path or '.'.join(names)}: {text}"
 
 
 def contact_sheet(dataset: Dataset, settings: Augment) -> np.ndarray:

@@ -50,7 +50,7 @@ ROOMS = {
     ],
     "datasets": [
         {"natural_order", "augment_settings", "folds", "group_split"}, "target", "base",
-        {"split_notes", "strata"}, {"augment",
+        {"split_notes", "strata"}, {"augment", "common_size",
         "corruption", "image_corruptions", "locations", "measures", "near_duplicates", "preprocess",
         "split"},
         {"as_jpeg", "as_target"}, "files", "cache", "layout", "arrays", {"images", "tables"},

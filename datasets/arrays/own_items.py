@@ -8,7 +8,6 @@ a tensor is what numpy makes an array of.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 
 from datasets.arrays.pixels import images_to_nhwc, images_to_uint8
 from datasets.base import PART_NAMES
+from datasets.common_size import Size, commonest_size, few_of_a_size
 from datasets.preprocess import resize
 from headstart.errors import DataError
 
@@ -254,22 +254,24 @@ def _stacked(
     """Images one by one, in one size and number of channels; uint8 (N, H, W, C), and notes."""
     if n == 0:
         raise DataError(f"{where}: has no images")
-    sizes: Counter[tuple[int, int]] = Counter()
+    sizes: list[tuple[Size, str]] = []
     pixels = []
     for k in range(n):
         each = _pixels(image(k), k, where)
-        sizes[each.shape[0], each.shape[1]] += 1
+        sizes.append(((each.shape[0], each.shape[1]), f"image {k}"))
         pixels.append(each if image_size is None else resize(each, image_size))
-    size = image_size or min(sizes, key=lambda size: (-sizes[size], size))
+    size = image_size or commonest_size(each for each, _ in sizes)
     is_gray = all(each.ndim == 2 for each in pixels)
     images = np.empty((n, *size, 1 if is_gray else 3), np.uint8)
     pixels.reverse()
     for k in range(n):
         each = pixels.pop()  # memory holds each image once, as soon as it is in its place
         images[k] = resize(each, size)[..., None] if each.ndim == 2 else resize(each, size)
-    if len(sizes) == 1:
+    n_sizes = len({each for each, _ in sizes})
+    if n_sizes == 1:
         return images, ()
-    return images, (f"images of {len(sizes)} sizes were brought to {size[1]}×{size[0]} pixels",)
+    said = f"images of {n_sizes} sizes were brought to {size[1]}×{size[0]} pixels"
+    return images, (said, *(() if image_size else few_of_a_size(sizes, size)))
 
 
 def _pixels(image: Any, k: int, where: str) -> np.ndarray:

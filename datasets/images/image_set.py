@@ -26,6 +26,7 @@ from datasets.base import (
     build_dataset,
 )
 from datasets.cache.packed import Decode, InPlace
+from datasets.common_size import Size, commonest_size, few_of_a_size
 from datasets.files.image_kinds import Also
 from datasets.files.places import FILES, Reader
 from datasets.files.trees import Tree
@@ -112,7 +113,8 @@ def dataset_of_files(
         sampled = sample_of(strata, headers, request.most_pixels)
         if len(sampled) < len(files):
             chosen, files, size = chosen[sampled], [files[i] for i in sampled], small_size(headers)
-    size = size or _commonest_size(tree, files)
+    chosen_by = () if size else _sizes_of_first(tree, files)
+    size = size or commonest_size(each for each, _ in chosen_by)
     is_prepared = request.prepare is not None
     decoding = _decoding(options, request, size)
     is_sample = len(files) < len(all_files)
@@ -137,7 +139,7 @@ def dataset_of_files(
         ],
         groups=[layout.groups[index] for index in chosen] if layout.groups else None,
         files=[layout.files[index] for index in chosen],
-        warnings=[*layout.warnings, *_damaged_warning(good)],
+        warnings=[*layout.warnings, *few_of_a_size(chosen_by, size), *_damaged_warning(good)],
         may_lack=is_prepared,
         target=options.target,
         digests=digests,
@@ -278,13 +280,13 @@ def _chosen_classes(
     return names, np.array(chosen), notes
 
 
-def _commonest_size(tree: Tree, files: Sequence[str]) -> tuple[int, int]:
-    """(height, width) that most of the first thousand images have; the smaller one of equals."""
-    counts: Counter[tuple[int, int]] = Counter()
+def _sizes_of_first(tree: Tree, files: Sequence[str]) -> list[tuple[Size, str]]:
+    """(height, width) and name of each of the first thousand images."""
+    sizes = []
     for name in files[:1000]:
         with suppress(DataError):  # decoding it tells, and knows whether it may be skipped
-            counts[read_image_size(tree.read(name), tree.label(name))] += 1
-    return min(counts, key=lambda size: (-counts[size], size), default=(1, 1))
+            sizes.append((read_image_size(tree.read(name), tree.label(name)), name))
+    return sizes
 
 
 def _part_indices(

@@ -14,6 +14,7 @@ from contextlib import suppress
 import numpy as np
 
 from datasets.base import Survey
+from datasets.common_size import Size
 from datasets.files.image_kinds import ending_of
 from datasets.files.trees import Tree
 from datasets.images.decode import read_image_size
@@ -21,8 +22,6 @@ from headstart.errors import DataError
 
 _HEADERS = 200  # files of which the header is read; each is read from the disk as a whole
 _LONGER_SIDE = 256  # pixels that an image of a sample is scaled to
-
-Size = tuple[int, int]  # (height, width)
 
 
 def header_sizes(tree: Tree, files: Sequence[str]) -> list[Size]:

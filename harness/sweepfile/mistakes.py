@@ -7,19 +7,18 @@ saying what is wrong with it do not get mixed up.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, get_args
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from harness.sweepfile.settings import KINDS, AlsoTest, ByName, Seeds
 from headstart.errors import InputError, did_you_mean
 from headstart.output import on_one_line
+from headstart.value_errors import Details, models_in, quote, reason, with_forms
 from headstart.yaml12 import Node, Where
 
 Model = TypeVar("Model", bound=BaseModel)
-Details = Mapping[str, Any]  # one error, as `ValidationError.errors` gives it
 
 
 class Mistake(NamedTuple):
@@ -63,7 +62,10 @@ class Mistakes:
         try:
             return model.model_validate(node.plain())
         except ValidationError as err:
-            for error in _without_echoes(err.errors(), node):
+            errors = with_forms(
+                err.errors(), lambda error: _place(node, error)[0].path, whole or model
+            )
+            for error in _without_echoes(errors, node):
                 if error["type"] != "missing" or error["loc"] not in {(k,) for k in may_lack}:
                     self._explain(whole or model, node, error)
             return None
@@ -79,7 +81,7 @@ class Mistakes:
             text = f"is not a key here; allowed: {', '.join(allowed) or 'none'}"
             self.add(at, text + near, path)
         else:
-            self.add(at, _reason(error), path)
+            self.add(at, reason(error), path)
 
 
 def _place(node: Node, error: Details) -> tuple[Node, list[str]]:
@@ -94,8 +96,9 @@ def _place(node: Node, error: Details) -> tuple[Node, list[str]]:
     return node, [str(path[-1])] if is_missing else []
 
 
-def _without_echoes(errors: Sequence[Details], node: Node) -> Iterator[Details]:
+def _without_echoes(all_errors: Iterable[Details], node: Node) -> Iterator[Details]:
     """Each mistake once: of a union's branches, what the branch that fits best says."""
+    errors = list(all_errors)
     places = [_place(node, error)[0].path for error in errors]
     for error, place in zip(errors, places, strict=True):
         others = [
@@ -111,27 +114,6 @@ def _is_of_type(error: Details) -> bool:
     """Whether it says no more than that the value is of another kind than a branch takes."""
     is_no_name = error["type"] == "literal_error" and isinstance(error["input"], Mapping)
     return is_no_name or str(error["type"]).endswith("_type")
-
-
-def _reason(error: Details) -> str:
-    given = error["input"]
-    if error["type"] == "literal_error":
-        allowed = str(error["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
-        near = did_you_mean(str(given), allowed.split(", "))
-        if error["loc"][-1:] == ("head",) and isinstance(given, Mapping):
-            near = "; layers of a head are an option of the network: model: {head: …}"
-        return f"{quote(given)} is not one of {allowed}{near}"
-    if error["type"] == "unknown_name":
-        return str(error["msg"])
-    if error["type"] in ("tuple_type", "list_type"):
-        return f"{quote(given)} is not a list"
-    if error["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{quote(given)} is not a mapping of keys"
-    if error["type"] == "string_type":
-        as_text = "; quotes make it one" if isinstance(given, (int, float)) else ""
-        return f"{quote(given)} is no text{as_text}"
-    text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return text if isinstance(given, Mapping) else f"{quote(given)} {text}"
 
 
 def _keys_beside(model: type[BaseModel], path: Sequence[int | str], given: Any) -> list[str]:
@@ -151,7 +133,7 @@ def _keys_beside(model: type[BaseModel], path: Sequence[int | str], given: Any) 
         elif isinstance(given, list) and isinstance(key, int):
             given = given[key]
         field = model.model_fields.get(str(key))
-        model = next(_models_in(field.annotation), model) if field else model
+        model = next(models_in(field.annotation), model) if field else model
         if model is Seeds:
             model = Seeds.rule_of(given)
     return [*beside, *(name for name, field in model.model_fields.items() if not field.exclude)]
@@ -164,18 +146,5 @@ def _options_of(choice: type[ByName], given: Any) -> type[BaseModel]:
         return choice
 
 
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    """The settings classes that an annotation names, at any depth."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
-
-
 def show(node: Node) -> str:
     return quote(node.plain())
-
-
-def quote(value: object) -> str:
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."

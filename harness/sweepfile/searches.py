@@ -17,12 +17,13 @@ from pydantic import ValidationError
 
 from harness.sweepfile.conditions import Conditions
 from harness.sweepfile.file import SearchSection, checked_fine_tune
-from harness.sweepfile.mistakes import Mistakes, quote, show
+from harness.sweepfile.mistakes import Mistakes, show
 from harness.sweepfile.settings import FINE_TUNE, Condition, Train
 from harness.sweepfile.settings.search import Search, by_owner, draw
 from harness.sweepfile.together import mistakes_of
 from headstart.errors import InputError, did_you_mean
 from headstart.grid import Values
+from headstart.value_errors import quote
 from headstart.yaml12 import Node
 
 OWN_KEYS = tuple(Search.model_fields)

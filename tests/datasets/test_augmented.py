@@ -52,6 +52,8 @@ def test_a_rows_words_are_what_is_written_or_what_an_empty_mapping_means() -> No
         ("rotate: 200\n", r"augment.yaml:1: rotate: 200 should be less than or equal to 180"),
         ("rotate: 5\nflip: 0.5\n", r":2: flip: is not a key here; allowed: .*horizontal_flip"),
         ("augment: {rotate: 5}\n", r":1: augment: .*the mapping of train.augment alone"),
+        ("scale: x\n", r":1: scale: 'x' is not a number or a list"),
+        ("rand_augment: true\n", r":1: rand_augment: true is not a mapping of keys"),
         ("- 5\n", r":1: a mapping"),
     ],
 )

@@ -215,7 +215,7 @@ class Train(Frozen):
     class_weights: ClassWeights = key("What an image counts in the training loss, by its class: "
         "`balanced`: the rarer a class, the more, so that all classes count alike; or numbers by "
         "class (others: 1). Validation counts all images alike.", None,
-        example="balanced")  # fmt: skip
+        example={"ants": 2})  # fmt: skip
     mixup: NonNegativeFloat = key("Each image of a step is mixed with another one of it, and its "
         "label too (Zhang et al. 2018); the shares are drawn once a step from Beta(mixup, mixup). "
         "0: no mixing.", 0.0, example=0.3)  # fmt: skip

@@ -95,6 +95,8 @@ def test_images_of_other_modes_and_sizes_are_brought_together():
     assert (own.images[3] == 7).all()
     assert own.notes == ("images of 2 sizes were brought to 5×4 pixels",)
     assert read((images, [0, 1, 0, 1]), (2, 2)).images.shape == (4, 2, 2, 3)
+    warned = read((images[2:], [0, 1])).notes[1]
+    assert warned.startswith("no two of 2 images have the same size, so the smallest decided: all")
 
 
 def test_names_parts_and_groups_are_taken():

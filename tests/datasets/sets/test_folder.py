@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from datasets import load_dataset
 from datasets.as_target import as_target
+from datasets.common_size import few_of_a_size
 from datasets.natural_order import natural_key
 from datasets.preprocess import mnist_style
 from datasets.sets.folder import Options, load, locate
@@ -90,6 +91,27 @@ def test_without_a_wish_the_commonest_size_is_taken(tmp_path):
     dataset = read(tmp_path, files)
     assert dataset.images.shape[2:] == (6, 5)
     assert "2 sizes (from 5×6 to 50×60 pixels" in dataset.notes[0]
+    assert dataset.warnings == ()
+
+
+def test_where_few_images_have_the_size_of_all_it_is_said_with_what_to_set(tmp_path):
+    pages = [np.full((n, 9), n, np.uint8) for n in range(3, 9)]
+    files = {f"{'ab'[n % 2]}/{n}.png": image_bytes(page) for n, page in enumerate(pages)}
+    files |= {"b/dot.png": image_bytes(np.zeros((1, 1), np.uint8))}
+    dataset = read(tmp_path, files)
+    assert dataset.images.shape[2:] == (1, 1)
+    assert dataset.warnings == (
+        "no two of 7 images have the same size, so the smallest decided: all were brought to 1×1 "
+        "pixels (width × height), those of b/dot.png; say another size: model: {image_size: "
+        "[HEIGHT, WIDTH]}",
+    )
+    assert read(tmp_path, files, {"image_size": (4, 4)}).warnings == ()
+    twenty = [((9, n), f"{n}") for n in range(20, 38)] + [((3, 4), "x"), ((3, 4), "y")]
+    (warning,) = few_of_a_size(twenty, (3, 4))
+    assert warning.startswith(
+        "only 2 of 20 images have the commonest size, which decided: all were brought to 4×3 "
+        "pixels (width × height), those of x;"
+    )
 
 
 def test_colour_is_kept_where_there_is_any(tmp_path):
