@@ -21,6 +21,8 @@ from analysis.figures.style import Styles
 
 Spec = dict[str, Any]
 Row = dict[str, Any]
+# Labels of an axis of shares, which may end beyond 100 % to have room, but says no such number.
+PERCENT = "datum.value > 1.00001 ? '' : format(100 * datum.value, '.4~g') + ' %'"
 HIDDEN = "hidden"  # the parameter with the arms that the reader has switched off
 SHAPES = {
     "o": "circle",

@@ -12,6 +12,7 @@ from analysis import words
 from analysis.figures.style import Styles
 from analysis.report.charts.base import (
     PAPER,
+    PERCENT,
     ROW,
     Row,
     Spec,
@@ -74,11 +75,7 @@ def _mean(row: dict[str, object], course: Course) -> Row:
 
 
 def _layers(styles: Styles, course: Course, label: str) -> list[alt.Chart]:
-    form = (
-        "format(100 * datum.value, '.4~g') + ' %'"
-        if course.is_share
-        else "format(datum.value, '~g')"
-    )
+    form = PERCENT if course.is_share else "format(datum.value, '~g')"
     axis = alt.Axis(title=label, labelExpr=form, tickCount=7)
     scale = alt.Scale(zero=False, padding=8)
     dots, mean, low = (alt.X(f"{k}:Q", axis=axis, scale=scale) for k in ("y", "mean", "low"))

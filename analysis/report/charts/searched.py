@@ -17,6 +17,7 @@ from analysis.figures.style import Styles
 from analysis.findings.searches import setting_text
 from analysis.report.charts.base import (
     INK,
+    PERCENT,
     Row,
     Spec,
     arm_color,
@@ -90,11 +91,7 @@ def _points(tried: Tried, rows: pd.DataFrame, places: pd.Series) -> list[Row]:
 
 
 def _score_axis(tried: Tried, scores: pd.Series) -> tuple[alt.Axis, alt.Scale]:
-    form = (
-        "format(100 * datum.value, '.4~g') + ' %'"
-        if tried.is_share
-        else "format(datum.value, '~g')"
-    )
+    form = PERCENT if tried.is_share else "format(datum.value, '~g')"
     title = f"Best {tried.score}" + ("" if tried.is_share else " (less is better)")
     if not tried.is_share and is_wide(scores):
         scale, ticks = log_axis(scores.min(), scores.max())
