@@ -29,7 +29,7 @@ from harness.trials.catalogue import DataCatalogue
 from harness.trials.spec import Plan, TrialSpec
 from headstart.cli import run_command
 from headstart.errors import EXIT_DONE, InputError, ModelError
-from headstart.records import check_run_folder
+from headstart.records import check_run_folder, read_plan
 from headstart.rows import ForecastRow
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ def main(argv: Sequence[str]) -> int:
     )  # fmt: skip
     run = options.out or Path("runs") / sweep.name
     check_run_folder(run, must_exist=False)
+    of_run = read_plan(run)
+    if of_run is not None and of_run.sweep != sweep.name:
+        raise InputError(
+            f"--out {run}: it is the run of the sweep {of_run.sweep!r}, and {options.sweep} is of "
+            f"{sweep.name!r}; give the run folder of the same sweep, or one that is not there yet"
+        )
     given = sweep.seeds.values
     if options.seeds is not None and options.seeds > len(given):
         raise InputError(f"--seeds {options.seeds}: the sweep has {len(given)}")

@@ -156,6 +156,10 @@ def test_starts_of_a_grid_are_named_apart(write_sweep):
         (["--scores", "logm"], "did you mean 'logme'"),
         (["--images", "5"], "at least 20"),
         (["--data", "none"], "--data none: no such folder"),
+        (
+            ["--set", "name=another"],
+            "it is the run of the sweep 'small', and .* is of 'another'; give",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(ran, options, words):
