@@ -38,7 +38,7 @@ def signalled(monkeypatch):
 
         def long(*_: object, **__: object) -> None:
             os.kill(os.getpid(), number)
-            time.sleep(20)
+            time.sleep(120)
 
         monkeypatch.setattr(owner, name, long)
 
@@ -53,7 +53,7 @@ def test_a_signal_ends_what_comes_before_the_trials(
     signalled(phase, number)
     began = time.monotonic()
     done = run_here(write_sweep(), tmp_path / "run")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert done.returncode == 75
     name = signal.Signals(number).name
     assert done.stderr.splitlines() == [

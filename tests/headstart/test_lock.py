@@ -29,7 +29,7 @@ def test_the_lock_of_a_dead_process_is_taken_over_at_once(tmp_path):
     assert list((tmp_path / "run").glob(".lock-*"))
     started = time.monotonic()
     with RunFolder(tmp_path / "run"):
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < lock_module.HEARTBEAT_S
 
 
 def test_the_lock_of_another_machine_is_judged_by_its_heartbeat(tmp_path, monkeypatch):
@@ -53,7 +53,7 @@ def test_a_command_that_lost_its_lock_notices(tmp_path, monkeypatch):
     mine = Lock(tmp_path / ".lock", "mine")
     mine.acquire()
     (tmp_path / ".lock").write_text(json.dumps({"generation": "theirs"}))
-    assert mine.lost.wait(timeout=5)
+    assert mine.lost.wait(timeout=60)
     mine.release()
     assert json.loads((tmp_path / ".lock").read_text())["generation"] == "theirs"
 
@@ -124,7 +124,7 @@ def test_the_file_says_who_holds_it_since_when_and_its_last_heartbeat(tmp_path, 
     (first,) = holders(tmp_path)
     assert (first.pid, first.generation, first.started_at[-8:]) == (os.getpid(), "mine", "00+00:00")
     assert process_started(os.getpid()) == first.process_started
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while holders(tmp_path)[0].heartbeat_at == first.heartbeat_at:
         assert time.monotonic() < until
     assert holders(tmp_path)[0].started_at == first.started_at
@@ -242,7 +242,7 @@ def test_a_lock_whose_command_died_before_it_wrote_it_is_taken_over_soon(tmp_pat
     started = time.monotonic()
     lock = Lock(path, "mine")
     lock.acquire()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < lock_module.STALE_AFTER_S / 2
     lock.release()
 
 

@@ -25,7 +25,7 @@ def command(body: str, redirect: str = "", **environment: str) -> subprocess.Com
     return subprocess.run(
         ["bash", "-c", f'"$0" -c "$1" {redirect}; echo "status ${{PIPESTATUS[0]}}" >&2',
          sys.executable, program],
-        capture_output=True, encoding="utf-8", errors="backslashreplace", timeout=60,
+        capture_output=True, encoding="utf-8", errors="backslashreplace", timeout=240,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
     )  # fmt: skip
 

@@ -22,11 +22,11 @@ def send(number: int) -> None:
 
 
 def work(*numbers: int) -> None:
-    """Seconds of work in which signals come, 0.1 s after each other."""
+    """Minutes of work in which signals come, 0.1 s after each other."""
     for number in numbers:
         send(number)
         time.sleep(0.1)
-    time.sleep(5)
+    time.sleep(120)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -68,7 +68,7 @@ def test_patience_ends(monkeypatch):
     request, began = StopRequest(), time.monotonic()
     with pytest.raises(StoppedBySignal), request.listening(), request.patience():
         work(signal.SIGINT)
-    assert 0.2 <= time.monotonic() - began < 2
+    assert 0.2 <= time.monotonic() - began < 60
 
 
 def test_a_second_signal_ends_the_patience(monkeypatch):
@@ -94,7 +94,7 @@ with signals.StopRequest().listening():
 
 def test_a_command_that_swallows_the_exception_ends_all_the_same():
     done = subprocess.run(
-        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 75
     assert done.stderr.startswith("Stopped by SIGTERM: ")
@@ -118,7 +118,7 @@ sys.stderr = io.TextIOWrapper(io.BufferedWriter(Signalled()))
 print("a message", file=sys.stderr, flush=True)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 75
     assert done.stderr.startswith("Stopped by SIGTERM")
@@ -159,7 +159,7 @@ def test_a_signal_while_a_command_is_being_imported_is_no_crash(tmp_path, number
     while not catches(process.pid, number):
         time.sleep(0.002)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 75
     assert said.startswith(f"Stopped by {signal.Signals(number).name}: ")
     assert said.count("\n") == 1

@@ -113,7 +113,7 @@ def test_nothing_that_was_started_is_left(tmp_path: Path, how: str) -> None:
         (tmp_path / "round").write_text("end\n")
     else:
         node.send_signal(signal.SIGTERM)
-    assert node.wait(timeout=30) == 0
+    assert node.wait(timeout=120) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

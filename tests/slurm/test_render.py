@@ -83,7 +83,7 @@ def test_hostile_names_stay_words(tmp_path: Path) -> None:
     text = render_batch_script(settings, work, "report")
     environment = {**os.environ, "SLURM_JOB_ID": "7", "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        ["bash"], input=text, text=True, env=environment, capture_output=True, timeout=30
+        ["bash"], input=text, text=True, env=environment, capture_output=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     words = (tmp_path / "words").read_text().split("\0")

@@ -177,7 +177,7 @@ def test_a_server_that_dribbles_is_given_up(server, tmp_path, monkeypatch, has_l
         handler.end_headers()
         with contextlib.suppress(OSError):
             handler.wfile.write(CONTENT[:100_000])
-            for _ in range(200):
+            for _ in range(4000):
                 handler.wfile.write(b"x")
                 time.sleep(0.05)
 
@@ -185,7 +185,7 @@ def test_a_server_that_dribbles_is_given_up(server, tmp_path, monkeypatch, has_l
     begin = time.monotonic()
     with pytest.raises(DataNotFoundError, match=r"^put it there; .*: it sends less than"):
         fetch(download(server, tmp_path), MISSING)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 60
     assert len(server.ranges) == 1
     assert not (tmp_path / "below" / "file.bin").exists()
 

@@ -46,7 +46,7 @@ def start(photos, seconds=0.0):
 
 def wait_for_blocks(photos, n=3):
     """Until some blocks are in the journal of what is decoded now."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         for journal in photos.glob("c/decoded/.*.partial/journal.jsonl"):
             if journal.read_bytes().count(b"\n") > n:

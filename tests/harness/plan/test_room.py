@@ -252,7 +252,7 @@ def test_sizes_are_looked_at_in_a_process_that_ends(sweep, tmp_path):
     alone = {**environment(), "HEADSTART_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, tmp_path / "look.py", sweep],
-        env=alone, capture_output=True, text=True, timeout=120,
+        env=alone, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     plan = make_plan(load_sweep(sweep, None, []), DataCatalogue())

@@ -128,7 +128,7 @@ def test_the_command_prints_it_without_torch():
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True,
-        timeout=60,
+        timeout=240,
     )  # fmt: skip
     assert json.loads(done.stdout) == SCHEMA
     assert done.stderr.strip() == "[]"

@@ -30,7 +30,7 @@ def ask(run, monkeypatch):
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def ask(path, method="GET", **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.putrequest(method, path, skip_host="Host" in headers)
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value.replace("PORT", str(port)))
@@ -177,4 +177,4 @@ def test_beside_a_sweep_it_is_served_until_the_block_ends(run):
         connection.request("GET", "/data.json")
         assert json.loads(connection.getresponse().read())["name"] == "made"
     with pytest.raises(ConnectionError):
-        http.client.HTTPConnection(host, timeout=5).request("GET", "/")
+        http.client.HTTPConnection(host, timeout=60).request("GET", "/")
