@@ -77,6 +77,11 @@ class SplitSettings(BaseModel):
         return self
 
     @property
+    def asks_for_counts(self) -> bool:
+        """Whether a person said which or how many images a part has."""
+        return self.fold is not None or any(getattr(self, each) is not None for each in _WITH_TEST)
+
+    @property
     def asks_for_test(self) -> bool:
         """Whether a person said how many images test."""
         return self.test is not None or self.fold is not None or "test" in (self.split or {})
@@ -121,15 +126,24 @@ def split_dataset(dataset: Dataset, settings: SplitSettings, rng: np.random.Gene
     Raises:
         DataError: more images are asked for than there are.
     """
-    first_copy = _known_copies(dataset)
     target, labels = dataset.target, dataset.labels
     if target is not None:
         if settings.per_class and target.kind != "ordered":
             raise DataError(f"data set '{dataset.name}': per_class counts images by class, and its "
                             f"target is {target.kind}")  # fmt: skip
-        split = split_dataset(replace(stratified(dataset), target=None), settings, rng)
+        split = _by_class(replace(stratified(dataset), target=None), settings, rng)
         parts = {name: getattr(split, name) for name in _WITH_TEST}
         return replace(split, notes=(*split.notes, *split_notes.lacking(target, labels, parts)))
+    split = _by_class(dataset, settings, rng)
+    if settings.asks_for_counts:
+        return split
+    parts = {"validation": split.validation, "test": split.test}
+    return replace(split, notes=(*split.notes, *split_notes.without_a_class(dataset, parts)))
+
+
+def _by_class(dataset: Dataset, settings: SplitSettings, rng: np.random.Generator) -> Split:
+    """As `split_dataset`, each class its share."""
+    first_copy = _known_copies(dataset)
     if settings.fold is not None:
         return _fold(dataset, settings.fold, first_copy, rng)
     official = {

@@ -93,6 +93,27 @@ def copies(dataset: Dataset, n_left_out: int, n_short: int) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def without_a_class(dataset: Dataset, parts: Mapping[str, np.ndarray]) -> list[str]:
+    """A note on the classes of which a drawn part has no image, as of a class of few images.
+
+    Args:
+        dataset: of classes.
+        parts: indices of each; those that are the set's own, or empty, are passed over.
+    """
+    in_all = np.bincount(dataset.labels, minlength=len(dataset.class_names))
+    notes = []
+    for part, indices in parts.items():
+        there = np.bincount(dataset.labels[indices], minlength=len(in_all))
+        absent = [
+            f"{dataset.class_names[label]} ({in_all[label]} in all)"
+            for label in np.flatnonzero((there == 0) & (in_all > 0))
+        ]
+        if absent and len(indices) and part not in dataset.parts:
+            shown = ", ".join(absent[:_PAIRS_SHOWN]) + " …" * (len(absent) > _PAIRS_SHOWN)
+            notes.append(f"no {part} image is of {shown}: its scores are of the other classes")
+    return notes
+
+
 def lacking(target: Target, labels: np.ndarray, parts: Mapping[str, np.ndarray]) -> list[str]:
     """A note for each part in which a label is on none of the images.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from datasets.base import build_dataset
+from datasets.split import SplitSettings, split_dataset
 from datasets.split_notes import lacking, without_images
 from datasets.target import TargetSettings, target_of
 
@@ -26,3 +28,17 @@ def test_each_part_has_its_own_note():
     parts = {"train": np.array([0, 1]), "test": np.array([0]), "validation": np.array([], int)}
     [note] = lacking(target, np.array([0, 1]), parts)
     assert note.startswith("no test image has the label bee")
+
+
+def test_a_class_of_one_image_that_a_drawn_part_lacks_is_named():
+    images = np.arange(13, dtype=np.uint8).reshape(13, 1, 1, 1)
+    dataset = build_dataset("mine", images, np.array([0] * 12 + [1]), NAMES[:2], source="x")
+
+    def notes(**settings):
+        return split_dataset(dataset, SplitSettings(**settings), np.random.default_rng(0)).notes
+
+    assert notes(split={"train": 0.7, "validation": 0.15, "test": 0.15}) == (
+        "no validation image is of bee (1 in all): its scores are of the other classes",
+        "no test image is of bee (1 in all): its scores are of the other classes",
+    )
+    assert notes(train=9, validation=2, test=2) == ()
