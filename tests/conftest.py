@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -46,7 +47,13 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
         os.environ["HEADSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-TESTS = Path(__file__).parent
+@pytest.fixture(scope="session", autouse=True)
+def _files_need_not_reach_the_disk() -> Iterator[None]:
+    """Nothing here must outlive a power cut; tests of power cuts look at the calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
 
 _ALONE = (
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
@@ -117,6 +124,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+TESTS = Path(__file__).parent
 # Seconds of the slow tests of a file, where they are far from six for each; their order counts.
 SLOW_S = {
     "slurm/test_lab.py": 900,
@@ -162,6 +170,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     seconds = {path: 6 * n for path, n in n_slow.items()}
     seconds |= {path: s for name, s in SLOW_S.items() if (path := TESTS / name) in n_slow}
     items.sort(key=lambda item: -seconds.get(item.path, 0))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays: else Python looks through two million objects again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
