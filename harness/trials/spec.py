@@ -221,10 +221,15 @@ class Plan:
         return replace(self, trials=(*others, *refits))
 
     def repeated(self) -> Iterator[str]:
-        """A line for stages, or arms, that come to the same trials."""
-        names: dict[str, dict[str, None]] = {}
+        """A line for stages, or arms, that come to the same trials.
+
+        An arm that is searched comes to others than one that is not: the key of its search will be
+        in their ids.
+        """
+        names: dict[tuple[str, bool], dict[str, None]] = {}
         for trial in self.trials:
-            names.setdefault(trial.id, {})[self.shown_arm(trial)] = None
+            is_searched = trial.stage != "pretrain" and trial.arm in self.sweep.searches
+            names.setdefault((trial.id, is_searched), {})[self.shown_arm(trial)] = None
         for *others, last in dict.fromkeys(tuple(each) for each in names.values()):
             if others:
                 yield (

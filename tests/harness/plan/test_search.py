@@ -407,6 +407,8 @@ def test_a_dry_run_shows_what_a_search_begins_with(plan_of, catalogue, tmp_path)
     plan = plan_of()
     shown = plan_searches(plan, catalogue, tmp_path)
     assert [t.stage for t in shown.trials] == ["search"] * 8 + ["arm"] * 4
+    assert len({t.id for t in shown.trials[8:]}) == 2  # the searched arm's will be others
+    assert list(shown.repeated()) == []
     assert {t.condition.train.epochs for t in shown.trials[:8]} == {1}
     assert shown.notes[-1] == (
         "scratch: a search trains 4 for 1 epoch, then 2 for 3 epochs; the winner's values then hold"
