@@ -42,14 +42,26 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
     condition = unit[0].condition
     if fuse == "never":
         return "resources.fuse is never"
+    nowhere = _against_settings(unit[0])
     if device == "cpu" and fuse == "auto":
-        return "on a CPU it does not pay; resources.fuse: always fuses nevertheless"
+        return nowhere or "on a CPU it does not pay; resources.fuse: always fuses nevertheless"
     if len(unit) < 2:
         return "it is the only trial of its pack"
     if any(spec.condition != condition for spec in unit):
         return "the trials of the pack are of several conditions"
-    if unit[0].data.target:
-        return f"a target of the kind {unit[0].data.target} is scored by a trial by itself"
+    if nowhere:
+        return nowhere
+    try:
+        return _against_network(unit[0])
+    except ModelError as err:  # each trial reports it
+        return str(err)
+
+
+def _against_settings(spec: TrialSpec) -> str:
+    """Why trials of these settings are fused nowhere; empty where nothing of them says so."""
+    condition = spec.condition
+    if spec.data.target:
+        return f"a target of the kind {spec.data.target} is scored by a trial by itself"
     if condition.runs_users_code:
         names = condition.users_names
         return f"code of your own makes its steps ({names}), which only a trial by itself can"
@@ -57,14 +69,7 @@ def reason_against(unit: Sequence[TrialSpec], device: str, fuse: Fuse) -> str | 
         return f"the code of {condition.model.shown} is another library's, and is not fused"
     if condition.train.schedule.name == "plateau":
         return "train.schedule plateau gives each seed a rate of its own, and one optimizer has one"
-    if condition.train.only_alone:
-        return condition.train.only_alone
-    if condition.tuning.against_fusing:
-        return condition.tuning.against_fusing
-    try:
-        return _against_network(unit[0])
-    except ModelError as err:  # each trial reports it
-        return str(err)
+    return condition.train.only_alone or condition.tuning.against_fusing
 
 
 def _against_network(spec: TrialSpec) -> str | None:

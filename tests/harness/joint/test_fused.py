@@ -269,7 +269,9 @@ def test_which_units_are_fused_and_why_not(unit):
     assert "gradual" in reason("all", ("all: {}", "all: {fine_tune: gradual}"))
     assert reason("some", text=BIAS) is None
     assert "lora adds" in reason("all", ("all: {}", "all: {fine_tune: {lora: {rank: 2}}}"))
-    assert "for each seed" in reason("all", ("all: {}", "all: {fine_tune: surgical}"))
+    surgical = ("all: {}", "all: {fine_tune: surgical}")
+    assert "for each seed" in reason("all", surgical)
+    assert "for each seed" in reason("all", surgical, device="cpu")  # and no fuse: always helps
     vit = ("midas_cnn, width: 4, dense: 30", "vit_b_16, image_size: 32, channels: 1")
     assert reason("all", vit) is not None
     mixed = (unit("all")[0], unit("some")[1])
