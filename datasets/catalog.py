@@ -216,7 +216,9 @@ def load_dataset(
         dataset = as_jpeg(dataset, request)
     if settings.corrupt_labels is not None:
         dataset = corrupt_labels(dataset, settings.corrupt_labels)
-    return dataset if settings.target is None else as_target(dataset, settings.target)
+    if settings.target is None:
+        return dataset
+    return as_target(dataset, settings.target, only_tests=prepare is not None)
 
 
 def right_labels(

@@ -124,15 +124,18 @@ def check_distinct(settings: TargetSettings, texts: Sequence[str], where: str) -
     raise DataError(f"{where}: target: {settings.kind}: all images have {what}")
 
 
-def target_of(settings: TargetSettings, values: Sequence[str], where: str) -> Target:
-    """What these texts stand for.
+def target_of(
+    settings: TargetSettings, values: Sequence[str], where: str, only_tests: bool = False
+) -> Target:
+    """What these texts stand for; `only_tests`: there may be one number alone.
 
     Raises:
         DataError: a text that is no number, an order that lacks one, no image with two labels.
     """
     if settings.kind == "number":
         numbers = np.array([as_number(value, where) for value in values])
-        _check_distinct(numbers, where)
+        if not only_tests:
+            _check_distinct(numbers, where)
         name = settings.unit or "value"
         return Target("number", (name,), tuple(values), _column(numbers), settings.unit)
     if settings.kind == "ordered":

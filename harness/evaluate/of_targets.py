@@ -178,6 +178,8 @@ def _name(metric: str) -> str:
 
 def _with(score: MetricScores, metric: str) -> str:
     interval = score.seeds[metric]
+    if np.isnan(interval.estimate):
+        return "not defined on these images"
     unit = f" {score.unit}" if score.unit and metric in ("mae", "rmse") else ""
     mean = f"{_written(metric, interval.estimate)}{unit}"
     if np.isnan(interval.low):

@@ -125,5 +125,11 @@ def test_rare_combinations_of_labels_share_a_stratum_and_lacking_labels_are_said
     assert np.bincount(stratified(named).labels).tolist() == [30, 60, 1]
     split = split_dataset(named, SplitSettings(), np.random.default_rng(0))
     assert any("no test image has the label c" in note for note in split.notes)
+    parts = {"train": np.arange(90), "test": np.array([90])}
+    apart = type(plain)(**{**vars(plain), "class_names": ("a", "b", "a|c"), "parts": parts})
+    with pytest.raises(DataError, match="no image of its train part has the label 'c'"):
+        as_target(apart, TargetSettings(kind="labels"))
+    assert as_target(apart, TargetSettings(kind="labels"), only_tests=True).class_names[2] == "c"
+    assert target_of(TargetSettings(kind="number"), ["7"], "", only_tests=True).table == [[7]]
     with pytest.raises(DataError, match="per_class counts images by class"):
         split_dataset(named, SplitSettings(train=2, per_class=True), np.random.default_rng(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import cv2
@@ -15,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score, mean_absolute_error, r2_score
 
+from analysis.statistics.samples.intervals import Interval
 from datasets.base import Dataset
 from datasets.target import TargetSettings, target_of
 from harness.evaluate.__main__ import main
 from harness.evaluate.labels import wanted_of
 from harness.evaluate.models import Answers, scored
+from harness.evaluate.of_targets import MetricScores, _with
 from harness.sweepfile.settings import Train
 from harness.training.goal import loss_of_target
 from headstart.errors import DataError
@@ -60,6 +63,12 @@ def test_what_is_right_stands_in_the_order_of_the_networks() -> None:
         wanted_of(numbers, rows[:1], ("m",), TargetSettings(kind="number", unit="months"), "here")
     with pytest.raises(DataError, match="say classes, and the set has a target of the kind number"):
         wanted_of(numbers, rows, ("a", "b"), None, "here")
+
+
+def test_a_metric_that_is_not_defined_is_said_so() -> None:
+    unknown = Interval.unknown("no trial finished", 0, 0.95)
+    score = MetricScores("a", "a", "number", "", {"r2": (math.nan,)}, {"r2": unknown}, {})
+    assert _with(score, "r2") == "not defined on these images"
 
 
 def test_scores_and_losses_by_hand() -> None:
