@@ -34,6 +34,8 @@ compare: [{treatment: rotated, control: scratch}]
 track: []
 """
 
+QUICK = ("seeds=2", "train.epochs=1", "data={name: glyphs, count: 600, seed: 1, test_part: 100}")
+
 Pairs = Iterator[tuple[str, Any]]
 
 
@@ -608,7 +610,7 @@ def _sweep(card: Card, out: Path, sets: list[str], slots: int) -> tuple[Any, dic
     file.write_text(SWEEP, encoding="utf-8")
     command = [sys.executable, "-m", "harness.sweep", str(file), "--engine", "local"]
     command += ["--no-report", "--out", str(out / "run"), "--slots", str(slots)]
-    for setting in [*sets, *(["seeds=2", "train.epochs=1"] if card.quick else [])]:
+    for setting in [*sets, *(QUICK if card.quick else ())]:
         command += ["--set", setting]
     began = time.monotonic()
     done = subprocess.run(

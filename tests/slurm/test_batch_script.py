@@ -58,7 +58,7 @@ class Script:
         return [json.loads(path.read_text()) for path in paths]
 
     def wait_for_trials(self, n: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while len(self.rows()) < n:
             assert time.monotonic() < deadline, "the stand-in makes no progress"
             time.sleep(0.05)
@@ -96,7 +96,7 @@ def script(tmp_path: Path, stand_in_bin: Path) -> Iterator[Callable[..., Script]
 
 
 def _finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=240)
     return process.returncode, output
 
 

@@ -67,7 +67,7 @@ def read(path: Path, reader: tuple[str, str]) -> tuple[str, int, float]:
     code = READ.format(module=reader[0], call=reader[1], base_mb=16_000)
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     *message, numbers = done.stdout.strip().splitlines()
@@ -114,7 +114,7 @@ def tar_of(kind, opened=gzip.open, n=300, size=None):
 def many_members(path):
     with gzip.open(path, "wb", 9) as file:
         header = member(tarfile.REGTYPE, 0)
-        for _ in range(600):
+        for _ in range(300):
             file.write(header * 2048)
 
 
