@@ -123,7 +123,9 @@ def _main(argv: Sequence[str], request: StopRequest, on_folder: Callable[[Path],
         plan = plan.shard(*options.shard)
         for line in describe_plan(plan, out, options.n_at_once):
             print(line)
-        for line in also_lines(found, n_missing(plan, out, found) if found else None):
+        n_scores = n_missing(plan, out, found) if found else None
+        keeps = plan.sweep.save.weights != "none"
+        for line in also_lines(found, n_scores, keeps_weights=keeps):
             print(line)
         _check_room(options, plan, out)
         return EXIT_DONE

@@ -138,13 +138,21 @@ def look_at_sets(plan: Plan, sets: AlsoSets, catalogue: DataCatalogue) -> list[F
     return found
 
 
-def lines(found: Sequence[FoundSet], n_scores: int | None = None) -> Iterator[str]:
-    """What a command says of the sets: of each a line, its warnings and its notes."""
+def lines(
+    found: Sequence[FoundSet], n_scores: int | None = None, *, keeps_weights: bool = True
+) -> Iterator[str]:
+    """What a command says of the sets: of each a line, its warnings and its notes.
+
+    keeps_weights: whether the trials to come leave weights that can be scored.
+    """
     for each in found:
         yield f"also tested on: {each.called}, {each.n_images:,} images; {each.how}"
         yield from (f"  warning: {text}" for text in each.warnings)
         yield from (f"  note: {text}" for text in each.notes)
-    if n_scores is not None:
+    if n_scores and not keeps_weights:
+        yield ("At the end new trials are not scored on further test sets: save: {weights: none} "
+               "keeps no weights of theirs.")  # fmt: skip
+    elif n_scores is not None:
         yield f"At the end {n_scores:,} scores on further test sets are left to make."
 
 

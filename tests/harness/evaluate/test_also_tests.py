@@ -10,6 +10,7 @@ import pytest
 
 from datasets.image_corruptions import corrupt_images
 from harness.evaluate import also_scores
+from harness.evaluate.also_sets import lines
 from harness.evaluate.models import answers, find_models, own_answers, read_run
 from harness.evaluate.report import prepare
 from harness.evaluate.test_sets import read_test_set
@@ -164,6 +165,8 @@ def test_without_weights_there_is_one_line_and_no_score(tmp_path):
         "be scored on further test sets"
     ]
     assert not (run / "also_test.parquet").exists()
+    [said] = lines([], 8, keeps_weights=False)
+    assert said.startswith("At the end new trials are not scored on further test sets: save:")
 
 
 def test_a_plan_names_the_sets_and_counts_the_scores(finished, tmp_path):
