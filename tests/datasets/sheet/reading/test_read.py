@@ -173,9 +173,9 @@ def test_hard_sheets_of_drawn_digits() -> None:
 
 @pytest.mark.slow
 def test_hard_sheets_of_real_digits(real_data: Path) -> None:
-    """98 % of the digits on 30 hard sheets; slow because each is a photograph of megapixels."""
+    """98 % of the digits on 18 hard sheets; slow because each is a photograph of megapixels."""
     sources = [drawn_digit, mnist_digits(real_data), handwritten_digits(real_data)]
-    assert share_right(scenes(range(1000, 1030), sources, Hardness())) >= 0.98
+    assert share_right(scenes(range(1000, 1018), sources, Hardness())) >= 0.98
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def test_hard_sheets_of_one_class(real_data: Path) -> None:
     source = handwritten_digits(real_data)
     made = [
         (one_class_scene(np.random.default_rng(seed), source, label, Hardness()), label)
-        for seed, label in enumerate("0123456789" * 2)
+        for seed, label in enumerate("0123456789")
     ]
     assert share_right((scene, one_class(label, "")) for scene, label in made) >= 0.95
 
