@@ -273,11 +273,12 @@ def test_what_it_prints_and_writes(here: Path, capsys, monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_the_quick_profile_runs_to_its_report(here: Path):
-    """Slow: trains 20 trials."""
+    """Slow: trains 8 trials, of two seeds and not of five."""
     for name, level in (("dark", 60), ("bright", 160)):
         pictures(here / "set" / name, 20, level=level)
     assert status_of(main, ["set"]) == 0
     command = ["-m", "harness.sweep", "set.yaml", "--profile", "quick", "--engine", "local"]
+    command += ["--set", "seeds=2"]
     ended = subprocess.run(
         [sys.executable, *command], cwd=here, env=environment(), capture_output=True, text=True
     )
