@@ -29,6 +29,7 @@ from slurm.jobs import Job, read_jobs
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 RUN_LIMIT_S = 600
+TIME_MIN = 20  # that a job may take
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
 
@@ -54,15 +55,18 @@ class Site:
         name: str,
         *flags: str,
         is_real: bool = False,
+        options: str = "",
         tick_s: float = 0.1,
         report_s: float = 0,
     ) -> tuple[Path, tuple[Job, ...]]:
-        """Submit; returns the run folder and its jobs."""
+        """Submit; returns the run folder and its jobs. A real sweep may have further options."""
         run = self.folder / name
         activate = [] if is_real else ["--activate", self.activate]
+        if options:
+            activate = ["--activate", f"PATH={_bin_with(options, self.sweep_file.parent)}:$PATH"]
         self.command(
             "slurm.submit", str(self.sweep_file), "--out", str(run), "--cpus-per-node", "1",
-            "--time", "20", *activate, *flags,
+            "--time", str(TIME_MIN), *activate, *flags,
             STAND_IN_TICK_S=str(tick_s), STAND_IN_REPORT_S=str(report_s),
         )  # fmt: skip
         return run, read_jobs(run)
@@ -93,9 +97,13 @@ class Site:
         )
 
     def _start_soon(self, job_id: str) -> bool:
-        """Not at once: SLURM takes back the credentials of the start before by the second."""
+        """Not at once: SLURM takes back the credentials of the start before by the second.
+
+        With all of its time, whatever a test has left it.
+        """
+        update = ("scontrol", "update", f"JobId={job_id}")
         try:
-            self.lab.run("scontrol", "update", f"JobId={job_id}", "StartTime=now+3")
+            self.lab.run(*update, "StartTime=now+3", f"TimeLimit={TIME_MIN}")
         except LabError:
             return False
         return True
@@ -146,6 +154,18 @@ class Site:
 @pytest.fixture
 def site(lab: Lab, sweep_file: Path, tmp_path: Path, stand_in_bin: Path) -> Site:
     return Site(lab, sweep_file, tmp_path / "it's a folder", stand_in_bin)
+
+
+def _bin_with(options: str, folder: Path) -> Path:
+    """A folder for PATH whose `python` gives the real sweep these options too."""
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f'#!/bin/bash\nreal="{sys.executable}"\n'
+        f'[ "$2" != harness.sweep ] || exec "$real" "$@" {options}\nexec "$real" "$@"\n'
+    )
+    python.chmod(0o755)
+    return python.parent
 
 
 def _rows(run: Path) -> list[dict[str, object]]:
@@ -210,11 +230,14 @@ def _profile_with_cards(folder: Path, card: Card) -> tuple[Path, Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("flags", "hosts"),
-    [(("--nodes", "2"), {"n1": 2, "n2": 2}), (("--mode", "array", "--shards", "1"), {"n1": 4})],
+    ("flags", "options", "hosts"),
+    [
+        (("--nodes", "2"), "--no-report", {"n1": 2, "n2": 2}),
+        (("--mode", "array", "--shards", "1"), "", {"n1": 4}),
+    ],
 )
 def test_each_trial_of_a_job_with_gpus_has_a_card_of_its_own(
-    site: Site, card: Card, flags: tuple[str, ...], hosts: dict[str, int]
+    site: Site, card: Card, flags: tuple[str, ...], options: str, hosts: dict[str, int]
 ) -> None:
     """Four trials on cards that SLURM gives out and PyTorch sees; Ray's own libraries see none.
 
@@ -222,21 +245,22 @@ def test_each_trial_of_a_job_with_gpus_has_a_card_of_its_own(
     has joined, however fast a machine is.
     """
     site.sweep_file.write_text(
-        SWEEP[: SWEEP.index("pretrain:")]
+        SWEEP[: SWEEP.index("\ntrain:") + 1]
+        + "train: {learning_rate: 1.0e-3, batch_size: 32, epochs: 1}\n"
         + "arms: {one: {}, two: {train: {batch_size: 16}}}\nseeds: 2\n"
         "resources: {gpus: 1, pack: 1}\n"
     )
     profile, ledger, may_go_on = _profile_with_cards(site.sweep_file.parent, card)
-    run, jobs = site.submit(
-        "cards", "--profile-file", str(profile), "--cpus-per-node", "2", *flags, is_real=True
-    )
+    given = ("--profile-file", str(profile), "--cpus-per-node", "2", *flags)
+    run, jobs = site.submit("cards", *given, is_real=True, options=options)
+    for job in jobs[1:]:  # the report of an array, which other tests read
+        site.lab.run("scancel", job.id)
     n_cards = 2 * len(hosts)
     try:
         site.wait_until(lambda: len(read_ledger(ledger)) == n_cards, "a process on every card")
     finally:
         may_go_on.touch()
-    for job in jobs:
-        site.lab.wait_for(job.id, *ENDED, timeout_s=RUN_LIMIT_S)
+    site.lab.wait_for(jobs[0].id, *ENDED, timeout_s=RUN_LIMIT_S)
     rows = _rows(run)
     assert len(rows) == 4, [site.log(job) for job in jobs]
     for row in rows:  # done, or diverged: the stand-in computes nothing
@@ -269,6 +293,7 @@ def test_a_preempted_job_requeues_itself_and_goes_on(site: Site) -> None:
     site.lab.run("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
                  "--wrap=sleep 1")  # fmt: skip
     site.go_on(shards.id)
+    (run / "hurry").touch()
     site.wait(jobs[-1])  # the report waited for the requeued job
     log = site.log(shards)
     assert "SIGUSR2 came" in log
@@ -400,8 +425,11 @@ def test_a_time_limit_inside_the_report_costs_the_report_alone(site: Site) -> No
 
 
 def test_two_jobs_with_a_cluster_each_share_both_nodes(site: Site) -> None:
-    runs = [site.submit(f"ray{i}", "--nodes", "2", tick_s=0.5) for i in (1, 2)]
+    runs = [site.submit(f"ray{i}", "--nodes", "2", tick_s=RUN_LIMIT_S) for i in (1, 2)]
+    nodes = "ray?/slurm/.job-*/node-n2.json"
+    site.wait_until(lambda: len([*site.folder.glob(nodes)]) == 2, "n2 has joined both")
     for run, (job,) in runs:
+        (run / "hurry").touch()
         site.wait(job)
         _assert_undisturbed(run)
     addresses = [_lines(run / "calls.txt")[0].split("--address ")[1] for run, _ in runs]
@@ -496,14 +524,16 @@ def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:
     assert (token.stat().st_mode & 0o777, token.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert not any(token.read_text() in line for line in site._lab_processes())
     site.lab.run("scancel", "--signal=KILL", f"{job.id}.0")
+    site.wait_until(lambda: "start 0.2 of the sweep" in site.log(job), "a second start")
+    (run / "hurry").touch()
     site.wait(job)
-    assert "start 0.2 of the sweep" in site.log(job)
     _assert_undisturbed(run)
     site.assert_nothing_left(job)
 
 
-# so that a trial saves states on a fast machine too
-LONGER = ("--set", "train.epochs=150")
+# Trials that save often, and are long enough that one of them is met while it runs.
+LONGER = ("--set", "train.epochs=50")
+STATES = "--state-every 0.1"
 
 
 @pytest.fixture(scope="module")
@@ -523,16 +553,21 @@ def _weights(run: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in run.glob("trials/*/model.*")}
 
 
+def _with_states(run: Path) -> set[Path]:
+    """The folders of trials that have saved a state."""
+    return {path.parents[2] for path in run.glob("trials/*/state/*/state-*.pt")}
+
+
 def test_tasks_of_a_real_sweep_are_preempted_and_go_on_to_equal_bits(
     site: Site, weights_alone: dict[str, bytes]
 ) -> None:
     """The last task's id is the array's: it must not send the first one back a second time."""
     flags = ("--mode", "array", "--shards", "2", *LONGER)
-    run, jobs = site.submit("real array", *flags, is_real=True)
+    run, jobs = site.submit("real array", *flags, options=STATES)
     _, shards, report = jobs
     tasks = [f"{shards.id}_{task}" for task in (1, 2)]
     site.wait_until(lambda: site.states(shards) == ["RUNNING"] * 2, "both tasks run")
-    site.wait_until(lambda: len(list(run.glob("trials/*/state/*/state-*.pt"))) >= 2, "states")
+    site.wait_until(lambda: len(_with_states(run)) >= 2, "states of a trial of each task")
     for task in tasks:
         site.lab.run("scancel", "--signal=USR2", "--batch", task)
     for task in tasks:
@@ -548,7 +583,8 @@ def test_a_sweep_over_two_nodes_survives_the_death_of_one_with_equal_bits(
     site: Site, weights_alone: dict[str, bytes]
 ) -> None:
     """The real sweep: trials, Ray and files of it, against a run on this machine alone."""
-    run, (job,) = site.submit("real", "--nodes", "2", *LONGER, is_real=True)
+    flags = ("--nodes", "2", *LONGER)
+    run, (job,) = site.submit("real", *flags, options=f"{STATES} --no-report")
     site.wait_until(lambda: list(run.glob("slurm/.job-*/node-n2.json")), "n2 has joined")
     site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
     site.lab.kill_node("n2")  # the last test of the lab: nobody needs the node after it
