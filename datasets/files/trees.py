@@ -229,10 +229,15 @@ def _zip_tree(path: Path, archive: zipfile.ZipFile) -> Tree:
             )
         _check_size(path, name, info.file_size, info.compress_size)
     _check_total(path, {name: info.file_size for name, info in members.items()})
-    stored = {
-        _plain_name(name.replace("\\", "/") if info.create_system == _OF_WINDOWS else name): name
-        for name, info in members.items()
-    }
+    stored: dict[str, str] = {}
+    for info in archive.infolist():
+        is_of_windows = info.create_system == _OF_WINDOWS
+        name = _plain_name(info.filename.replace("\\", "/") if is_of_windows else info.filename)
+        if name in stored and is_wanted(name) and not name.endswith("/"):
+            raise DataError(
+                f"{path}: holds two files '{name}', and which is meant is not known; pack it again"
+            )
+        stored[name] = info.filename
 
     def read(name: str) -> bytes:
         try:

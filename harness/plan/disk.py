@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import models
+from harness.sweepfile.frozen import reason_against
 from harness.sweepfile.settings import Train
 from harness.training.machine import CPU_PART, EVALUATION_BATCH, MOST_PIXELS
 from harness.trials.spec import Plan, TrialSpec
@@ -323,7 +324,7 @@ def _all_measured(
 def _measured(trial: TrialSpec) -> NetworkBytes:
     import torch
 
-    from harness.training.checkpointing import blocks_of
+    from harness.training.checkpointing import blocks_of, no_blocks
     from harness.training.network import build_frozen  # torch: only for what was not seen before
     from models.finetune import learning_rate_factors
     from models.linear_head import linear_head
@@ -334,7 +335,10 @@ def _measured(trial: TrialSpec) -> NetworkBytes:
     if trial.condition.tuning.is_fitted:
         images = torch.zeros(2, trial.data.channels, *trial.data.image_size)
         linear_head(trial.condition.model.shown, network, groups, images)
-    blocks = blocks_of(network, groups) if trial.condition.train.gradient_checkpointing else []
+    is_again = trial.condition.train.gradient_checkpointing
+    blocks = blocks_of(network, groups) if is_again else []
+    if is_again and not blocks and reason_against(trial.condition):  # else a front is kept instead
+        raise no_blocks(trial.condition.model.shown)
     state = merged(network)
     parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
     moved = {plain_name(name) for name in parameters}

@@ -2,8 +2,8 @@
 
 In: a plan. Out: nothing, or one line for each setting that names what the network does not have:
 layer groups of `fine_tune` and of `train.learning_rate_factors`, LoRA's layers, a head that a probe
-can be fitted to. It stands alone because a plan is made without torch: the process that looks how
-large networks are (`disk.py`) builds them.
+can be fitted to, blocks that are computed again. It stands alone because a plan is made without
+torch: the process that looks how large networks are (`disk.py`) builds them.
 """
 
 from __future__ import annotations
@@ -58,5 +58,6 @@ def _asked(plan: Plan) -> Iterator[tuple[str, TrialSpec]]:
 
 
 def _may_be_wrong(spec: TrialSpec) -> bool:
-    factors = spec.condition.train.learning_rate_factors
-    return spec.condition.tuning.names_parts or isinstance(factors, dict)
+    train = spec.condition.train
+    is_named = isinstance(train.learning_rate_factors, dict) or train.gradient_checkpointing
+    return is_named or spec.condition.tuning.names_parts

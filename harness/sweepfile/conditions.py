@@ -362,6 +362,7 @@ def _places_of_layers(root: Node, node: Node) -> Iterator[tuple[str, str]]:
     paths: dict[str, list[tuple[str, ...]]] = {
         "fine_tune": [("fine_tune",)],
         "train.learning_rate_factors": [("train", "learning_rate_factors")],
+        "train.gradient_checkpointing": [("train", "gradient_checkpointing")],
         "search.fine_tune": [("search", "fine_tune"), ("search", "space", "fine_tune")],
     }
     for key, ways in paths.items():

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from headstart.errors import InputError
+from headstart.errors import TuningError
 from models.dropout import SeededDropout
 from models.groups import LayerGroup
 
@@ -52,18 +52,24 @@ def use_checkpoints(name: str, network: nn.Module, groups: Sequence[LayerGroup])
     """Let the blocks of a network be computed again on the way back; changes `network`.
 
     Raises:
-        InputError: none of its layer groups has a module of several layers.
+        TuningError: none of its layer groups has a module of several layers.
     """
     blocks = blocks_of(network, groups)
     if not blocks:
-        raise InputError(
-            f"train.gradient_checkpointing: {name} has no module of several layers below its layer "
-            "groups, so nothing would be computed again; leave it out, or give accumulate"
-        )
+        raise no_blocks(name)
     for block in blocks:
         kind = type(block)
         made = type(kind.__name__, (Checkpointed, kind), {"__module__": kind.__module__})
         block.__class__ = made
+
+
+def no_blocks(name: str) -> TuningError:
+    """What to say of a network of this name in which nothing would be computed again."""
+    return TuningError(
+        "train.gradient_checkpointing",
+        f"{name} has no module of several layers below its layer groups, so nothing would be "
+        "computed again; leave it out, or give accumulate",
+    )
 
 
 def blocks_of(network: nn.Module, groups: Sequence[LayerGroup]) -> list[nn.Module]:

@@ -103,6 +103,16 @@ def test_an_encrypted_entry_is_refused(tmp_path):
     assert "is encrypted" in refused(path)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("again", ["a/1.png", "./a/1.png"])
+def test_a_name_that_two_entries_have_is_refused(tmp_path, again):
+    path = write_zip(tmp_path / "a.zip", {"a/": b"", "a/1.png": b"one"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a/", b"")  # folders may be named as often as one likes
+        archive.writestr(again, b"another")
+    assert "holds two files 'a/1.png'" in refused(path)
+
+
 @pytest.mark.parametrize("write", [write_zip, write_tar])
 def test_a_truncated_archive_is_refused(tmp_path, write):
     path = write(

@@ -30,6 +30,7 @@ arms:
   d: {fine_tune: {only: norm}}
   e: {fine_tune: {probe_then: {from: blok}, probe_epochs: 1}}
   f: {train: {learning_rate_factors: {blok: 0.1}}}
+  k: {train: {gradient_checkpointing: true, learning_rate_factors: 0.9}}
   g: {fine_tune: {probe: lbfgs}}
   h: {initialize: stage, search: {fine_tune: {choice: [{from: blok}, all]}}}
   right: {fine_tune: surgical, train: {learning_rate_factors: {conv1: 0.1}}}
@@ -47,6 +48,8 @@ LINES = [
     f"13: arms.e.fine_tune: 'blok' is no layer group; {HAS}",
     "14: arms.f.train.learning_rate_factors: 'conv7' is no layer group (did you mean 'conv2'?); "
     f"{HAS}",
+    "15: arms.k.train.gradient_checkpointing: lenet5 has no module of several layers below its "
+    "layer groups, so nothing would be computed again; leave it out, or give accumulate",
 ]
 
 
@@ -59,11 +62,11 @@ def test_every_mistake_has_its_line_and_what_the_network_has(tmp_path: Path) -> 
         check_tuning(plan, is_apart=False)
     *lines, of_two, searched, own, given = str(err.value).splitlines()
     assert lines == [f"{path}:{line}" for line in LINES]
-    assert searched == f"{path}:16: arms.h.search.fine_tune: 'blok' is no layer group; {HAS}"
+    assert searched == f"{path}:17: arms.h.search.fine_tune: 'blok' is no layer group; {HAS}"
     factors = "train.learning_rate_factors: 'conv7' is no layer group (did you mean 'conv2'?)"
     assert of_two.startswith(f"--set: {factors}")
     assert of_two.endswith("(arm g, arm h)")
-    assert own.startswith(f"{path}:17: arms.right.{factors}")
+    assert own.startswith(f"{path}:18: arms.right.{factors}")
     assert given == f"--set: arms.i.fine_tune: 'blok' is no layer group; {HAS}"
 
 
