@@ -56,6 +56,8 @@ class ModelInfo:
 
 
 def _of_each_channel(value: object) -> object:
+    if isinstance(value, str | bool):
+        raise ValueError("is not a number, or a list with one for each channel")
     return (value,) if isinstance(value, int | float) else value
 
 
@@ -217,6 +219,8 @@ class Network(Protocol):
 
 
 def _height_and_width(value: object) -> object:
+    if isinstance(value, str | bool | float):
+        raise ValueError("is not a whole number, or [height, width]")
     return (value, value) if isinstance(value, int) else value
 
 

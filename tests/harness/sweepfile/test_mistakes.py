@@ -72,6 +72,12 @@ def test_options_are_named_as_the_file_writes_them_beside_the_name():
         "f:1: dropout: 1 should be less than 1"
     ]
     assert said(ModelChoice, "{dropout: 1}") == ["f:1: name: is missing"]
+    assert said(
+        ModelChoice, "{name: resnet18, image_size: true, normalise: {mean: x, std: 1}}"
+    ) == [
+        "f:1: normalise.mean: 'x' is not a number, or a list with one for each channel",
+        "f:1: image_size: true is not a whole number, or [height, width]",
+    ]
     wrong = "{name: glyphs, train: 0, corrupt_labels: {kind: pairs, fracton: 1}}"
     assert [line.split(":")[2].strip() for line in said(DataChoice, wrong)] == [
         "corrupt_labels.fraction", "corrupt_labels.fracton", "train",
