@@ -111,13 +111,15 @@ def read_run(folder: Path, code: Sequence[Path] = ()) -> Sweep:
 def find_models(
     folder: Path, sweep: Sweep, arms: Sequence[str] = (), refitted: bool = False
 ) -> list[SavedModel]:
-    """Finished models of the named arms or stages, in the plan's order; of all arms by default.
+    """Finished models of the named arms or stages, in the plan's order; by default of all arms that
+    have one.
 
     Args:
         refitted: the arms' networks that were trained once more, on all images.
 
     Raises:
-        InputError: a name that the run does not have, or an arm of which nothing has finished.
+        InputError: a name that the run does not have, a named arm of which nothing has finished, or
+            no arm has anything.
     """
     known = [*sweep.arms, *sweep.stages]
     for name in arms:
@@ -129,8 +131,9 @@ def find_models(
     wanted = tuple(arms) or tuple(sweep.arms)
     stages = ("pretrain", "refit" if refitted else "arm")
     saved = [model for model in finished_models(folder, sweep, stages) if model.arm in wanted]
+    there = {model.arm for model in saved}
     for name in wanted:
-        if not any(model.arm == name for model in saved):
+        if name not in there and (arms or not there):
             what, other = f"trial of '{name}' has finished with a model", ""
             if refitted:
                 what = f"network of '{name}' has been refitted yet"

@@ -17,6 +17,7 @@ from harness.evaluate.options import Networks
 from harness.sweepfile.settings import Sweep
 from headstart.errors import InputError
 from headstart.metrics import LOWER_IS_BETTER, OF_TARGETS, WITHOUT_ACCURACY
+from headstart.output import on_one_line
 from headstart.records import trial_rows
 from headstart.rows import TrialRow
 
@@ -26,7 +27,9 @@ Seed = int | Literal["best"]
 def networks_of(
     run: Path, sweep: Sweep, arms: Sequence[str], networks: Networks | None
 ) -> tuple[list[SavedModel], str]:
-    """The finished networks of the arms, and a line that says which, where a run has both kinds.
+    """The finished networks of the arms, and what to say of them.
+
+    That is which are taken, where a run has both kinds, and which arms have none.
 
     `networks`: None takes the refitted ones where the sweep has them.
 
@@ -38,7 +41,15 @@ def networks_of(
     refitted = sweep.refit and networks != "selected"
     saved = find_models(run, sweep, arms, refitted)
     of_arms = [model for model in saved if model.arm in sweep.arms]
-    return saved, _which(of_arms, refitted) if of_arms and sweep.refit else ""
+    said = [_which(of_arms, refitted)] if of_arms and sweep.refit else []
+    there = {model.arm for model in saved}
+    if absent := [name for name in sweep.arms if name not in there and not arms]:
+        why = "no network of it was refitted" if refitted else "no trial of it has finished"
+        names = ", ".join(absent)
+        said.append(
+            on_one_line(f"left out, since {why}: {names} (see python -m harness.status {run})")
+        )
+    return saved, "\n".join(said)
 
 
 def of_seed(run: Path, saved: Sequence[SavedModel], seed: Seed | None) -> list[SavedModel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -114,6 +115,20 @@ def test_best_is_the_seed_that_validation_says(run, own, tmp_path, capsys):
     assert answers_of(out).groupby("arm")["trial_id"].unique().str[0].to_dict() == best.to_dict()
     seeds = trials.set_index("trial_id")["seed"][best[["slow", "fast"]]]
     assert f"best on validation: seed {', '.join(map(str, seeds))}" in capsys.readouterr().out
+
+
+def test_an_arm_without_a_network_is_left_out_unless_it_is_asked_for(run, own, tmp_path, capsys):
+    copy, out = shutil.copytree(run, tmp_path / "copy"), tmp_path / "some.csv"
+    trials = pd.read_parquet(run / "trials.parquet")
+    for trial_id in trials["trial_id"][trials["arm"] == "slow"]:
+        (copy / "trials" / trial_id / "trial.json").unlink()
+    assert main([str(copy), str(own), "--out", str(out)]) == 0
+    assert set(answers_of(out)["arm"]) == {"fast"}
+    assert (
+        "left out, since no trial of it has finished: slow (see python" in capsys.readouterr().out
+    )
+    with pytest.raises(InputError, match="no trial of 'slow' has finished"):
+        main([str(copy), str(own), "--arm", "slow", "--out", str(out)])
 
 
 def test_names_of_files_are_no_formulas_and_no_commands_of_a_terminal(
