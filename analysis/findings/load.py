@@ -149,6 +149,11 @@ class Runs:
         return {}
 
 
+# Texts as Python keeps them: of tables as short as these, Arrow takes half as long again.
+short_texts = pd.option_context("mode.string_storage", "python")
+
+
+@short_texts
 def load_runs(dirs: Iterable[Path | str], *, names_as_planned: bool = False) -> Runs:
     """Read run folders and merge them.
 
@@ -175,6 +180,7 @@ def read_parts(dirs: Iterable[Path | str]) -> list[Part]:
     return [_read_folder(Path(d)) for d in sorted(map(Path, dirs))]
 
 
+@short_texts
 def load_apart(*dirs: Path | str) -> tuple[Runs, ...]:
     """Each run folder by itself, for what is set against another one: arms are named alike in all.
 

@@ -242,7 +242,9 @@ def test_a_head_of_another_name_is_left_out_under_a_new_one(name: str) -> None:
         load_into(target, state, head="keep", groups=groups)
 
 
+@pytest.mark.slow
 def test_a_deeper_network_is_not_taken_for_this_one() -> None:
+    """Slow: two networks of torchvision are built."""
     deep = build_model("resnet34", n_classes=5, image_size=(64, 64), channels=3, init_seed=0,
                        head_seed=0)  # fmt: skip
     shallow = build_model("resnet18", n_classes=2, image_size=(64, 64), channels=3, init_seed=0,

@@ -263,7 +263,9 @@ def test_a_start_leaves_the_files_of_other_jobs_alone_and_removes_its_own_earlie
         (tmp_path / name).rmdir()
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script()
     process = job.start(FAKE_STATE="COMPLETING")
     job.wait_for_trials(1)

@@ -166,7 +166,9 @@ def test_print_opens_every_fold_and_whole_tables(page: Page, report: Path) -> No
     assert page.locator("details[open]").count() == 0
 
 
+@pytest.mark.slow
 def test_a_folded_page_is_short_and_unfolds_at_once(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(report.as_uri())
     assert page.evaluate("document.documentElement.scrollHeight") < 8_000
@@ -187,7 +189,9 @@ def test_links_lead_to_files_of_the_run(
         assert all(place.is_file() and place.is_relative_to(made_run) for place in places)
 
 
+@pytest.mark.slow
 def test_a_click_on_a_header_sorts_its_table(page: Page, report: Path) -> None:
+    """Slow: a browser draws and redraws whole pages."""
     page.goto(f"{report.as_uri()}#good")
     page.get_by_text("Table of every arm").click()
     table = page.get_by_role("region", name="Every arm").get_by_role("table")

@@ -115,7 +115,9 @@ def test_the_same_run_gives_the_same_bytes(report: Path, hostile_run: Path, tmp_
     assert sums_of(tmp_path / "two") == sums_of(report)
 
 
+@pytest.mark.slow
 def test_every_form_is_written(report: Path) -> None:
+    """Slow: it needs a whole report, with its figures."""
     names = set(sums_of(report))
     assert {"index.html", "report.pdf", "results.xlsx", "report.json"} <= names
     assert "Assignment 4 Results.xlsx" in names
@@ -132,7 +134,9 @@ def test_a_run_that_was_moved_gives_the_same_page(
     assert page_text(content_of(moved)) == page_text(made_content)
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_needs_nothing(report: Path) -> None:
+    """Slow: it needs a whole report, with its figures."""
     text = (report / "index.html").read_text()
     reader = Reader()
     reader.feed(text)
@@ -146,7 +150,9 @@ def test_the_page_is_whole_and_needs_nothing(report: Path) -> None:
     assert not re.search(r"@import|url\((?!#)", text)
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(report: Path) -> None:
+    """Slow: it needs a whole report, with its figures."""
     page = (report / "index.html").read_text()
     assert "<script>alert" not in page
     assert "a&lt;b&gt;&amp;&#34;c_%$#" in page
@@ -159,7 +165,9 @@ def test_hostile_names_stay_text(report: Path) -> None:
     assert r"a\textless{}b\textgreater{}\&''c\_\%\$\#" in latex
 
 
+@pytest.mark.slow
 def test_every_figure_file_has_a_safe_name(report: Path) -> None:
+    """Slow: it needs a whole report, with its figures."""
     names = [path.name for path in (report / "figures").iterdir()]
     assert names
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in names)
@@ -174,9 +182,11 @@ def test_failures_and_stand_ins_are_said_at_the_top(hostile_content: Content) ->
     assert "Fewer than 5 seeds finished" in caveats
 
 
+@pytest.mark.slow
 def test_what_data_sets_warn_of_is_said_at_the_top_and_the_rest_in_their_section(
     report: Path, hostile_content: Content
 ) -> None:
+    """Slow: it needs a whole report, with its figures."""
     warning = f"half of {HOSTILE} was not read"
     caveats = hostile_content.caveats
     assert caveats[1] == f"Data set “folder {HOSTILE}”: {warning}."
@@ -192,7 +202,9 @@ def test_what_data_sets_warn_of_is_said_at_the_top_and_the_rest_in_their_section
     assert [row["class"] for row in tables["data_classes"]] == ["=1+1", "<script>alert(2)</script>"]
 
 
+@pytest.mark.slow
 def test_json_has_what_the_page_says(report: Path) -> None:
+    """Slow: it needs a whole report, with its figures."""
     content = json.loads((report / "report.json").read_text())
     assert content["sweeps"][0]["question"].startswith("Is a<b")
     assert content["stamp"] == "2026-01-02T05:04:05Z"
@@ -200,7 +212,9 @@ def test_json_has_what_the_page_says(report: Path) -> None:
     assert {row["verdict"] for row in rows} <= {"better", "worse", "equivalent", "inconclusive"}
 
 
+@pytest.mark.slow
 def test_csv_has_full_precision(report: Path) -> None:
+    """Slow: it needs a whole report, with its figures."""
     with open(report / "tables" / "by_arm.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     # An apostrophe comes before what a spreadsheet would take for a formula.

@@ -88,8 +88,12 @@ COUNTED = """
 """
 
 
+@pytest.mark.slow
 def test_a_pack_asks_a_card_for_no_more_than_its_budget(card):
-    """A step of 64 seeds launches what one seed's does; the host reads once for each evaluation."""
+    """A step of 64 seeds launches what one seed's does; the host reads once for each evaluation.
+
+    Slow: a process that loads torch.
+    """
     done = card.run(COUNTED)
     assert len(done.stdout.splitlines()) == 8, done.stdout
 

@@ -185,7 +185,9 @@ def test_a_run_answers_for_another_data_set(answers, tmp_path):
         reference.main([str(run), "--on", UNIFORM, "--out", str(out)])
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_clear_line(tmp_path):
+    """Slow: a command, and the process that loads torch for it."""
     done = audit(tmp_path, "{name: optdigits, corrupt_labels: {kind: odd, fraction: 1}}")
     assert done.returncode == 2
     assert "corrupt_labels" in done.stderr

@@ -206,7 +206,9 @@ def test_schedules(schedule, rates):
     assert seen == pytest.approx(rates)
 
 
+@pytest.mark.slow
 def test_one_process_runs_trials_of_different_precision_in_turn():
+    """Slow: a process of its own that loads torch."""
     part = digits()
     try:
         check_on_cpu("bf16")

@@ -181,7 +181,9 @@ def test_a_new_box_is_drawn_and_a_digit_split_where_its_ink_is_least(
     assert places[2] == (100, 120), "the ink in the box, not the box"
 
 
+@pytest.mark.slow
 def test_a_refused_sheet_is_labelled_row_by_row(opened: Open, tmp_path: Path) -> None:
+    """Slow: a browser, in which a person works."""
     left_out = Noted(bar(200, 120, 20, 40), "taken for dirt")
     refused = replace(READING, labels=None, left_out=(left_out,))
     page = opened(refused, problem="s.jpg: 2 rows found <b>where</b> there should be 1")
@@ -212,7 +214,9 @@ def test_a_digit_to_look_at_says_why_until_a_person_has_spoken(
     assert [item.mark for item in result.doubts] == [ROWS[1][1]]
 
 
+@pytest.mark.slow
 def test_one_label_after_the_other(opened: Open) -> None:
+    """Slow: a browser, in which a person works."""
     page = opened(replace(READING, labels=None))
     page.locator(".box").first.focus()
     for character in "71717":  # each goes on to the next box without a label

@@ -92,9 +92,8 @@ def test_easy_sheets_are_read_without_a_mistake() -> None:
     assert share_right(scenes(range(2), [drawn_digit], EASY)) == 1.0
 
 
-@pytest.mark.parametrize(
-    "quarters", [1, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 3))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_a_turned_sheet_is_read_as_if_upright(quarters: int) -> None:
     scene = make_scene(np.random.default_rng(5), drawn_digit, "1234567890", EASY)
     photo = np.ascontiguousarray(np.rot90(scene.photo, quarters))
@@ -147,7 +146,9 @@ def test_labels_in_another_order_than_the_sheet_are_refused() -> None:
     assert read_sheet(scene.photo, by_row("4567890123", "")).labels is None
 
 
+@pytest.mark.slow
 def test_a_blank_sheet_has_no_rows() -> None:
+    """Slow: a page is drawn and read."""
     reading = read_sheet(np.full((400, 300, 3), 230, np.uint8), by_row("123", ""))
     assert reading.labels is None
     assert reading.rows == ()
