@@ -10,14 +10,14 @@ and the points of a grid, are different tasks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from io import BytesIO
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -57,6 +57,8 @@ from headstart.yaml12 import RECORD, parse_yaml
 if TYPE_CHECKING:
     import pyarrow as pa
 
+P = ParamSpec("P")
+Result = TypeVar("Result")
 Content = dict[str, Any]  # of a YAML or JSON file, as it was written
 MAX_TABLE_BYTES = 64 << 30  # curves of 200,000 trials take some
 TRIAL_KEYS = ("trial_id", "sweep", "stage", "arm", "seed", "status")
@@ -149,8 +151,18 @@ class Runs:
         return {}
 
 
-# Texts as Python keeps them: of tables as short as these, Arrow takes half as long again.
-short_texts = pd.option_context("mode.string_storage", "python")
+def short_texts(work: Callable[P, Result]) -> Callable[P, Result]:
+    """The same work, with texts as Python keeps them.
+
+    Of tables as short as these, Arrow takes half as long again.
+    """
+
+    @wraps(work)
+    def in_python(*given: P.args, **named: P.kwargs) -> Result:
+        with pd.option_context("mode.string_storage", "python"):
+            return work(*given, **named)
+
+    return in_python
 
 
 @short_texts
