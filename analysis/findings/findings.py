@@ -28,7 +28,7 @@ from analysis.findings.data_sets import DataTables, describe_data
 from analysis.findings.forecasts import Forecasts, find_forecasts
 from analysis.findings.layers import Layers, find_layers
 from analysis.findings.learning import Learning, summarize_learning
-from analysis.findings.load import Runs, short_texts
+from analysis.findings.load import Runs, python_texts
 from analysis.findings.looked import lowered_after, raised_after
 from analysis.findings.measured import course_of, final_of, lacking_trials
 from analysis.findings.outside import outside_table
@@ -109,7 +109,7 @@ class Findings:
         return list(dict.fromkeys(arm for asked in self.asked for arm in asked.arms))
 
 
-@short_texts
+@python_texts
 def find(runs: Runs) -> Findings:
     """Compute everything the report needs from `runs`."""
     rng = np.random.default_rng(SEED)

@@ -151,7 +151,7 @@ class Runs:
         return {}
 
 
-def short_texts(work: Callable[P, Result]) -> Callable[P, Result]:
+def python_texts(work: Callable[P, Result]) -> Callable[P, Result]:
     """The same work, with texts as Python keeps them.
 
     Of tables as short as these, Arrow takes half as long again.
@@ -165,7 +165,7 @@ def short_texts(work: Callable[P, Result]) -> Callable[P, Result]:
     return in_python
 
 
-@short_texts
+@python_texts
 def load_runs(dirs: Iterable[Path | str], *, names_as_planned: bool = False) -> Runs:
     """Read run folders and merge them.
 
@@ -192,7 +192,7 @@ def read_parts(dirs: Iterable[Path | str]) -> list[Part]:
     return [_read_folder(Path(d)) for d in sorted(map(Path, dirs))]
 
 
-@short_texts
+@python_texts
 def load_apart(*dirs: Path | str) -> tuple[Runs, ...]:
     """Each run folder by itself, for what is set against another one: arms are named alike in all.
 

@@ -111,15 +111,15 @@ def read_run(folder: Path, code: Sequence[Path] = ()) -> Sweep:
 def find_models(
     folder: Path, sweep: Sweep, arms: Sequence[str] = (), refitted: bool = False
 ) -> list[SavedModel]:
-    """Finished models of the named arms or stages, in the plan's order; by default of all arms that
-    have one.
+    """Finished models of the named arms or stages, in the plan's order.
 
     Args:
+        arms: none: all that have a model.
         refitted: the arms' networks that were trained once more, on all images.
 
     Raises:
         InputError: a name that the run does not have, a named arm of which nothing has finished, or
-            no arm has anything.
+            a run of which nothing has.
     """
     known = [*sweep.arms, *sweep.stages]
     for name in arms:
