@@ -139,6 +139,7 @@ def _killed_at_a_step(text: str, step: int, place: Place, folder, **variables: s
     straight.remove()
     assert undisturbed.status == 0, undisturbed.said
     killed = place.run(
+        "--state-every", "0",  # a state after the first step, however fast that is
         HEADSTART_TEST_HOLD=f"harness.training.loop:Trainer.step:{step}",
         HEADSTART_TEST_DEATHS="1", HEADSTART_TEST_AT=str(place.root / "death"), **variables,
     )  # fmt: skip

@@ -80,7 +80,7 @@ def _hold() -> None:
     except FileExistsError:
         return
     go = Path(os.environ["HEADSTART_TEST_GO"])
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not go.exists() and time.monotonic() < until:
         time.sleep(0.01)
 
