@@ -18,6 +18,7 @@ from analysis.figures.style import Styles
 from analysis.findings.learning import Learning
 from analysis.report.charts.base import (
     PAPER,
+    PERCENT,
     SOFT,
     Row,
     Spec,
@@ -241,7 +242,7 @@ def _x() -> alt.X:
 
 
 def _y(field: str) -> alt.Y:
-    labels = f"{IS_SHARE} ? format(100 * datum.value, '.4~g') + ' %' : format(datum.value, '.3~g')"
+    labels = f"{IS_SHARE} ? ({PERCENT}) : format(datum.value, '.3~g')"
     axis = alt.Axis(title=None, labelExpr=labels, tickCount=7)
     return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(zero=False, nice=False))
 
