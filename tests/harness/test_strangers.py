@@ -62,7 +62,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two arms, as one that runs at `tmp/run` would be."""
     folder = tmp_path_factory.mktemp("stranger")
     (folder / "sweep.yaml").write_text(SWEEP)
-    assert run_here(folder / "sweep.yaml", folder / "run", report=True).returncode == 0
+    assert run_here(folder / "sweep.yaml", folder / "run").returncode == 0
     return folder / "run"
 
 
