@@ -28,7 +28,7 @@ def difference_of_curves(ax: Axes, ahead: Ahead, styles: Styles, course: Course)
     ax.fill_between(ahead.steps, band.low, band.high, color=style.hex, alpha=0.18, lw=0)
     ax.plot(ahead.steps, band.mean, color=style.hex)
     ax.set_title(f"{short(ahead.pair.treatment)} − {short(ahead.pair.control)}", color=SOFT)
-    ax.set(xlabel="Training steps", ylabel=f"Ahead in {course.words}")
+    ax.set(xlabel="Training steps", ylabel=f"Ahead in {course.words}{course.of_unit}")
     room = until_where(band.mean)
     ax.set_ylim(max(-room, float(band.low.min()) * 1.05), min(room, float(band.high.max()) * 1.05))
     if course.is_share:

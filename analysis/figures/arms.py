@@ -63,7 +63,7 @@ def final_accuracy(
     style.list_axis(ax, [style.short(a) for a in order], room=0.5)
     ax.set_ylabel("")
     part = "Test" if score.startswith("test_") else "Best validation"
-    ax.set_xlabel(f"{part} {course.words}")
+    ax.set_xlabel(f"{part} {course.words}{course.of_unit}")
     if course.is_share:
         style.percent_axis(ax.xaxis)
     return ax
@@ -97,7 +97,7 @@ def spread(
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_xlim(0, NO_SPREAD)
-    factor, unit = (100, " (points)") if course.is_share else (1, "")
+    factor, unit = (100, " (points)") if course.is_share else (1, course.of_unit)
     ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:.3g}")
     noise = "; bar |: noise of a test set of this size" * (course is ACCURACY)
     ax.set_xlabel(f"SD of {course.words} over seeds{unit}{noise}")

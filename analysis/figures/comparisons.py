@@ -53,7 +53,7 @@ def speedup_against_target(
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}×"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(-0.5, len(targets) - 0.5)
-    ax.set_xticks(range(len(targets)), [course.target(t) for t in targets])
+    ax.set_xticks(range(len(targets)), [course.target_alone(t) for t in targets])
     unit = UNIT_LABELS[speedups["unit"].iloc[0]]
     ax.set(xlabel=f"Target (validation {course.words})", ylabel=f"Speedup in {unit}")
     return ax
@@ -110,8 +110,9 @@ def forest(
         style.interval_mark(ax, k, (row.estimate, row.low, row.high), styles[row.treatment])
         kind = "points" if course.is_share else "signed"
         text = words.interval(kind, row.estimate, row.low, row.high)
+        known = "not known" if row.verdict == "inconclusive" else row.verdict
         ax.annotate(
-            f"{text}   {row.verdict}",
+            f"{text}   {known}",
             (1.02, k),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -126,7 +127,7 @@ def forest(
         for r in rows.itertuples()
     ]
     style.list_axis(ax, labels)
-    factor, unit = (100, " (points)") if course.is_share else (1, "")
+    factor, unit = (100, " (points)") if course.is_share else (1, course.of_unit)
     ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:+.3g}".replace("-", "−") if v else "0")
     ax.set_xlabel(f"Difference in {course.words}{unit}, treatment minus control")
     return ax

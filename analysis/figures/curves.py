@@ -123,7 +123,7 @@ def survival_curves(
         ax.set_xscale("symlog", linthresh=grain)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_title(f"Validation {course.words} of {course.target(target)}", color=SOFT)
+    ax.set_title(f"Validation {course.words} of {course.target_alone(target)}", color=SOFT)
     percent_axis(ax.yaxis)
     return ax
 

@@ -41,7 +41,7 @@ def score_against_result(
             ax.plot([row.value, row.value], [row.low, row.high], color=style.hex, lw=1.4)
         ax.plot([row.value], [row.final], **style.look, markersize=6, linestyle="none",
                 label=short(row.start))  # fmt: skip
-    ax.set(xlabel=rows["label"].iloc[0], ylabel=f"Final {course.words}")
+    ax.set(xlabel=rows["label"].iloc[0], ylabel=f"Final {course.words}{course.of_unit}")
     ax.margins(x=0.15)
     if course.is_share:
         percent_axis(ax.yaxis)

@@ -92,7 +92,7 @@ def draw(findings: Findings, styles: Styles) -> Iterator[Drawing]:
     figure, axes = new_figure(2.2 + 1.25 * n_columns, 0.8 + 0.62 * n_rows)
     transfer_matrix(axes[0, 0], shown)
     control = words.listed(dict.fromkeys(table["control"]))
-    unit = " in points" if findings.course.is_share else ""
+    unit = " in points" if findings.course.is_share else findings.course.of_unit
     more = len(starts) > n_rows or len(data_sets) > n_columns
     asked = " Below: the rank of the start in the forecast, by LogME."
     yield Drawing(

@@ -37,7 +37,7 @@ def reached_chart(survival: pd.DataFrame, styles: Styles, course: Course) -> Spe
         rows.append({"arm": arm, "target": targets.index(target), **_stairs(curve, until)})
     styles = {arm: styles[arm] for arm in styles if (survival["arm"] == arm).any()}
     first = _telling(survival, targets)
-    options = {targets.index(t): course.target(t) for t in [first, *targets]}
+    options = {targets.index(t): course.target_alone(t) for t in [first, *targets]}
     params = choice("target", f"Target (validation {course.words})", options)
     words = (
         "Share of seeds that reached the target by each training step, with 95 % intervals; a "

@@ -65,7 +65,7 @@ def speedup_chart(speedups: pd.DataFrame, task: str, styles: Styles, course: Cou
     titles = {
         unit: f"Speedup in {name}: control over treatment{cut}" for unit, name in units.items()
     }
-    order = [course.target(t) for t in sorted(table["target"].unique())]
+    order = [course.target_alone(t) for t in sorted(table["target"].unique())]
     return finish(
         _layers(arms, order, f"Target (validation {course.words})", is_wide),
         {"speedups": rows, "one": [{"y": 1}], "least": [{"y": y} for y in LEAST]},
@@ -82,7 +82,7 @@ def _row(row: dict[Any, Any], course: Course) -> Row:
     return {
         "arm": row["treatment"],
         "pair": f"{row['treatment']} against {row['control']}",
-        "target": course.target(row["target"]),
+        "target": course.target_alone(row["target"]),
         "unit": row["unit"],
         **ends,
         "kind": row["kind"],

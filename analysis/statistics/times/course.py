@@ -82,6 +82,10 @@ class Course:
             return words.target(value)
         return f"a {self.words} of {value:g}{self.behind}"
 
+    def target_alone(self, value: float) -> str:
+        """`97.5 %`, `0.2` or `10 years`: a target where the metric is named beside it."""
+        return words.target(value) if self.is_share else f"{words.chosen(value)}{self.behind}"
+
 
 def _course(name: str, text: str, unit: str = "fraction") -> Course:
     finals = (f"test_{name}", f"best_val_{name}")

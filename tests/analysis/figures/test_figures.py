@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from analysis.figures import arms, classes, comparisons, curves, rows, search, tasks
 from analysis.figures.style import arm_styles, drawing, new_figure, save_figure, short
+from analysis.statistics.times.course import COURSES
 
 STYLES = arm_styles(["scratch", "pretrained"])
 
@@ -74,9 +76,11 @@ def test_a_single_pair_gets_no_whisker() -> None:
             "verdict": ["inconclusive"],
         }
     )
-    ax = comparisons.forest(axes(), rows, STYLES)
+    ax = comparisons.forest(axes(), rows, STYLES, replace(COURSES["mae"], measured_in="years"))
     widths = [np.ptp(line.get_xdata()) for line in ax.lines if line.get_xdata()[0] > 0]
     assert widths == [0]
+    assert ax.texts[0].get_text().endswith("not known")
+    assert ax.get_xlabel() == "Difference in mean absolute error (years), treatment minus control"
 
 
 def test_a_bound_is_an_arrow_and_never_joined() -> None:

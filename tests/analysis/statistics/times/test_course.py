@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.statistics.times.course import ACCURACY, COURSES
@@ -23,6 +25,9 @@ def test_each_metric_has_its_columns_and_its_unit() -> None:
     ]  # fmt: skip
     assert COURSES["mae"].target(1.5) == "a mean absolute error of 1.5"
     assert COURSES["mae"].margin(2.5) == "±2.5"
+    years = replace(COURSES["mae"], measured_in="years")
+    alone = [c.target_alone(0.25) for c in (ACCURACY, LOSS, years)]
+    assert alone == ["25 %", "0.25", "0.25 years"]
     assert [c.target(0.25) for c in (ACCURACY, LOSS)] == ["25 %", "a loss of 0.25"]
     assert [c.margin(0.002) for c in (ACCURACY, LOSS)] == ["±0.2 points", "±0.002"]
     assert [c.difference(0.0123) for c in (ACCURACY, LOSS)] == ["+1.23 points", "+0.0123"]
