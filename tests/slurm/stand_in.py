@@ -3,7 +3,9 @@
 Six trials of ten ticks each; a trial's result is a hash chained from tick to tick, so a trial that
 goes on from a wrong state, or runs twice, ends with another result. Saves a state every tick, stops
 on SIGUSR2, SIGTERM and SIGINT with status 75, and keeps what is finished. Then the report, which
-takes STAND_IN_REPORT_S. A file `hurry` in the run folder makes ticks short, and the report.
+takes STAND_IN_REPORT_S. A file `hurry` in the run folder makes ticks short, and the report. Each
+start of a trial that STAND_IN_HOLD names waits after its first tick until it is told to stop, or
+there is a hurry: a test meets it there on any machine.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ def main() -> int:
     for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     tick_s = float(os.environ.get("STAND_IN_TICK_S", "0.1"))
+    held = os.environ.get("STAND_IN_HOLD", "").split()
+    hurry = given.out / "hurry"
     with open(given.out / "calls.txt", "a") as calls:
         calls.write(" ".join(sys.argv[1:]) + "\n")
     if "STAND_IN_STATUS" in os.environ:
@@ -69,18 +73,26 @@ def main() -> int:
         with open(given.out / "starts.txt", "a") as log:
             log.write(f"{trial} {n_done}\n")
         for tick in range(n_done, N_TICKS):
+            is_held = str(trial) in held and tick == n_done + 1
+            while is_held and not (stop or hurry.exists()):
+                time.sleep(0.02)
             if stop:
                 return STOPPED
-            _let_pass(tick_s, given.out / "hurry")
+            _let_pass(tick_s, hurry)
             result = _tick(result)
-            new = state.with_name(".new")
-            new.write_text(json.dumps([tick + 1, result, starts + 1]))
-            os.replace(new, state)
+            _write(state, [tick + 1, result, starts + 1])
         row = {"status": "done", "result": result, "attempts": starts + 1}
-        (folder / "trial.json").write_text(json.dumps(row))
+        _write(folder / "trial.json", row)
     if given.only in ("", "report"):
         _write_report(given.out, lambda: stop)
     return STOPPED if stop else 0
+
+
+def _write(path: Path, content: object) -> None:
+    """At once: a test may read it at any moment."""
+    new = path.with_name(".new")
+    new.write_text(json.dumps(content))
+    os.replace(new, path)
 
 
 def _let_pass(seconds: float, hurry: Path) -> None:

@@ -57,11 +57,20 @@ class Script:
         paths = sorted((self.run / "trials").glob("*/trial.json"))
         return [json.loads(path.read_text()) for path in paths]
 
-    def wait_for_trials(self, n: int) -> None:
-        deadline = time.monotonic() + 240
-        while len(self.rows()) < n:
-            assert time.monotonic() < deadline, "the stand-in makes no progress"
-            time.sleep(0.05)
+    def held(self, trial: int, **more: str) -> subprocess.Popen[str]:
+        """Start; trials before this one have ended, and it waits, with a state, for its end."""
+        process = self.start(STAND_IN_TICK_S="0.01", STAND_IN_HOLD=str(trial), **more)
+        return self._until(process, f"trials/{trial}/state/state-1.pt")
+
+    def begun(self, **more: str) -> subprocess.Popen[str]:
+        """Start; the sweep has begun, and is far from its first state."""
+        return self._until(self.start(STAND_IN_TICK_S="300", **more), "calls.txt")
+
+    def _until(self, process: subprocess.Popen[str], name: str) -> subprocess.Popen[str]:
+        while not (self.run / name).exists():
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.02)
+        return process
 
 
 @pytest.fixture
@@ -122,8 +131,7 @@ def test_a_signalled_job_saves_requeues_itself_and_goes_on_to_equal_results(
     script: Callable[..., Script],
 ) -> None:
     job = script()
-    process = job.start()
-    job.wait_for_trials(2)
+    process = job.held(2)
     process.send_signal(signal.SIGUSR2)
     status, output = _finish(process)
     assert (status, job.requeued) == (75, ["requeue 7"]), output
@@ -140,9 +148,7 @@ def test_a_task_of_an_array_sends_itself_back_and_not_the_whole_array(
     """SLURM_JOB_ID of the last task is the array's; its line is one of many that SLURM shows."""
     job = script(shards=3)
     task = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "FAKE_END": _in(7200)}
-    process = job.start(STAND_IN_TICK_S="30", **task)
-    while not (job.run / "calls.txt").exists():
-        time.sleep(0.05)
+    process = job.begun(**task)
     process.send_signal(signal.SIGUSR2)
     os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)  # it would sleep on
     status, output = _finish(process)
@@ -154,9 +160,7 @@ def test_a_task_of_an_array_sends_itself_back_and_not_the_whole_array(
 def test_trials_that_ended_together_are_progress_too(script: Callable[..., Script]) -> None:
     """Slow: several processes, one after the other, for one job."""
     job = script()
-    process = job.start(STAND_IN_TICK_S="30")
-    while not (job.run / "calls.txt").exists():
-        time.sleep(0.05)
+    process = job.begun()
     (job.run / "packs").mkdir()
     (job.run / "packs" / "together.zip").touch()
     process.send_signal(signal.SIGUSR2)
@@ -171,8 +175,7 @@ def test_a_controller_that_is_busy_for_a_moment_is_asked_again(
 ) -> None:
     """Slow: several processes, one after the other, for one job."""
     job = script()
-    process = job.start(FAKE_BUSY="2")
-    job.wait_for_trials(1)
+    process = job.held(1, FAKE_BUSY="2")
     process.send_signal(signal.SIGUSR2)
     status, output = _finish(process)
     assert (status, job.requeued) == (75, ["requeue 7"]), output
@@ -181,8 +184,7 @@ def test_a_controller_that_is_busy_for_a_moment_is_asked_again(
 @pytest.mark.slow
 def test_where_slurm_does_not_answer_the_log_says_so(script: Callable[..., Script]) -> None:
     job = script()
-    process = job.start(FAKE_BUSY="9")
-    job.wait_for_trials(1)
+    process = job.held(1, FAKE_BUSY="9")
     process.send_signal(signal.SIGUSR2)
     status, output = _finish(process)
     assert (status, job.requeued) == (75, [])
@@ -267,8 +269,7 @@ def test_a_start_leaves_the_files_of_other_jobs_alone_and_removes_its_own_earlie
 def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:
     """Slow: several processes, one after the other, for one job."""
     job = script()
-    process = job.start(FAKE_STATE="COMPLETING")
-    job.wait_for_trials(1)
+    process = job.held(1, FAKE_STATE="COMPLETING")
     process.send_signal(signal.SIGTERM)
     status, output = _finish(process)
     assert (status, job.requeued) == (75, [])
@@ -279,8 +280,7 @@ def test_a_cancelled_job_stays_cancelled(script: Callable[..., Script]) -> None:
 def test_a_job_that_is_forbidden_to_requeue_ends(script: Callable[..., Script]) -> None:
     """Slow: several processes, one after the other, for one job."""
     job = script()
-    process = job.start(FAKE_REQUEUE="0")
-    job.wait_for_trials(1)
+    process = job.held(1, FAKE_REQUEUE="0")
     process.send_signal(signal.SIGUSR2)
     status, output = _finish(process)
     assert (status, job.requeued) == (75, [])
@@ -296,9 +296,7 @@ def test_without_progress_only_a_preempted_job_goes_back_into_the_queue(
     script: Callable[..., Script], left_s: int, expected: list[str]
 ) -> None:
     job = script()
-    process = job.start(STAND_IN_TICK_S="30", FAKE_END=_in(left_s))
-    while not (job.run / "calls.txt").exists():
-        time.sleep(0.05)
+    process = job.begun(FAKE_END=_in(left_s))
     process.send_signal(signal.SIGUSR2)
     os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)  # it would sleep on
     status, output = _finish(process)
@@ -365,9 +363,7 @@ def test_a_controller_that_is_busy_at_the_start_is_asked_again(
     Slow: several processes, one after the other, for one job.
     """
     job = script()
-    process = job.start(STAND_IN_TICK_S="30", FAKE_END=_in(7200), FAKE_BUSY="2")
-    while not (job.run / "calls.txt").exists():
-        time.sleep(0.05)
+    process = job.begun(FAKE_END=_in(7200), FAKE_BUSY="2")
     process.send_signal(signal.SIGUSR2)
     os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)  # it would sleep on
     status, output = _finish(process)
@@ -378,8 +374,7 @@ def test_a_controller_that_is_busy_at_the_start_is_asked_again(
 def test_a_job_is_not_requeued_for_ever(script: Callable[..., Script]) -> None:
     """Slow: several processes, one after the other, for one job."""
     job = script(max_requeues=3)
-    process = job.start(SLURM_RESTART_COUNT="3")
-    job.wait_for_trials(1)
+    process = job.held(1, SLURM_RESTART_COUNT="3")
     process.send_signal(signal.SIGUSR2)
     status, output = _finish(process)
     assert (status, job.requeued) == (75, [])
@@ -392,8 +387,7 @@ def test_where_slurm_refuses_to_requeue_the_log_says_what_to_do(
 ) -> None:
     """Slow: several processes, one after the other, for one job."""
     job = script()
-    process = job.start(FAKE_REFUSES="1")
-    job.wait_for_trials(1)
+    process = job.held(1, FAKE_REFUSES="1")
     process.send_signal(signal.SIGUSR2)
     status, output = _finish(process)
     assert status == 75
@@ -403,9 +397,9 @@ def test_where_slurm_refuses_to_requeue_the_log_says_what_to_do(
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_in_the_same_job(script: Callable[..., Script]) -> None:
     job = script()
-    process = job.start()
-    job.wait_for_trials(1)
+    process = job.held(1)
     os.kill(_child_named(process.pid, "stand_in.py"), signal.SIGKILL)
+    (job.run / "hurry").touch()
     status, output = _finish(process)
     assert status == 0, output
     assert "the sweep was killed (status 137); it goes on" in output
