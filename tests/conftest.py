@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_card import CannotBuild, Card, build
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -26,8 +26,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup no process would get
 
 # The same examples on every machine, none kept on the disk, and none that fails for a slow machine.
 # HYPOTHESIS_PROFILE=long draws other ones, and many more where a test does not say how many.
-settings.register_profile("headstart", derandomize=True, database=None, deadline=None)
-settings.register_profile("long", max_examples=1000, database=None, deadline=None)
+any_speed = settings(
+    database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # fmt: skip
+settings.register_profile("headstart", any_speed, derandomize=True)
+settings.register_profile("long", any_speed, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "headstart"))
 
 
@@ -64,11 +67,12 @@ _ALONE = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The Chromium that is installed, in a fresh profile that playwright removes."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("needs Chromium: apt-get install chromium")
+    expect.set_options(timeout=60_000)  # a chart may take long where others compute too
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[*_ALONE])
         yield browser

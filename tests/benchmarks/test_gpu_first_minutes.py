@@ -22,12 +22,12 @@ import json, os, sys, time
 names = [sys.argv[k + 1] for k, word in enumerate(sys.argv) if word == "--only"]
 tell = lambda *words: print("#" + json.dumps(words), flush=True)
 for name in names:
-    tell("begin", name, 0.2)
+    tell("begin", name, 0.2 if name == "repeats" else 60)
     tell("result", name, "first", {"ms": 1.5})
     if name == "smoke":
         os._exit(9)
     if name == "repeats":
-        time.sleep(60)
+        time.sleep(600)
     tell("end", name, "CUDA error: gone" if name == "solo" else "ok")
     if name == "solo":
         os._exit(3)

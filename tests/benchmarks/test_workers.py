@@ -8,7 +8,7 @@ from benchmarks import workers
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_the_sums_of_two_processes_are_those_of_distributed_data_parallel_bit_for_bit():
     """Slow: two processes that import torch and build five networks each."""
     results = workers.run(2, ("squeezenet1_0", 32, 4, 2))

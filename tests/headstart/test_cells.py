@@ -71,7 +71,7 @@ def test_a_table_keeps_its_numbers_and_loses_its_formulas(tmp_path):
     ]
 
 
-@pytest.mark.timeout(20)  # a pattern that looks at each letter again takes many minutes
+@pytest.mark.timeout(120)  # a pattern that looks at each letter again takes many minutes
 @pytest.mark.parametrize("text", ["\t\n", " ", "=\t", ";  ", "a "])
 def test_a_long_text_takes_no_longer_for_each_letter(text: str) -> None:
     assert harmless(text * 200_000 + "a").endswith("a")

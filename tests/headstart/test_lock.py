@@ -117,7 +117,7 @@ def test_a_process_number_that_was_used_again_holds_nothing(tmp_path, change):
 
 def test_the_file_says_who_holds_it_since_when_and_its_last_heartbeat(tmp_path, monkeypatch):
     monkeypatch.setattr(lock_module, "HEARTBEAT_S", 0.02)
-    times = iter(f"2026-01-02T03:04:{second:02d}+00:00" for second in range(60))
+    times = iter(f"2026-01-02T03:{s // 60:02d}:{s % 60:02d}+00:00" for s in range(3600))
     monkeypatch.setattr(lock_module, "_now", lambda: next(times))
     lock = Lock(tmp_path / ".lock-2-of-3.json", "mine")
     lock.acquire()

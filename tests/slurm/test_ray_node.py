@@ -107,13 +107,14 @@ def test_nothing_that_was_started_is_left(tmp_path: Path, how: str) -> None:
     node = subprocess.Popen([sys.executable, "-c", STARTER, str(tmp_path)], cwd=ROOT)
     daemon = tmp_path / "daemon"
     while not daemon.exists() or not daemon.read_text().strip():
+        assert node.poll() is None
         time.sleep(0.05)
     pid = int(daemon.read_text())
     if how == "round":
         (tmp_path / "round").write_text("end\n")
     else:
         node.send_signal(signal.SIGTERM)
-    assert node.wait(timeout=120) == 0
+    assert node.wait(timeout=240) == 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

@@ -51,7 +51,7 @@ def test_a_sweep_joins_a_running_cluster_and_leaves_it_running(
         assert refused.returncode != 0, "the cluster let somebody in without its token"
     finally:
         node.send_signal(signal.SIGTERM)
-        assert node.wait(timeout=60) == 0
+        assert node.wait(timeout=240) == 0
     rows = [json.loads(path.read_text()) for path in tmp_path.glob("run/trials/*/trial.json")]
     assert [row["status"] for row in rows] == ["done"] * 3
     assert not tmp.exists()

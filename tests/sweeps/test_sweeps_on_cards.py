@@ -130,10 +130,11 @@ def is_of_numbers(row: Row, rows: list[Row]) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_every_sweep_runs_on_a_card_without_a_device_error(card, no_data):
     """Slow: some fifty trials; part 2 alone runs in the test below."""
     options = json.dumps({name: options_of(name) for name in SMALLEST})
-    done = card.run(RUN_ALL, str(no_data), options, memory_gb=16)
+    done = card.run(RUN_ALL, str(no_data), options, memory_gb=16, timeout=1200)
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert [name for name, _, _ in results] == list(SMALLEST)
     ways = set()

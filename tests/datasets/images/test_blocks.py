@@ -18,12 +18,13 @@ from datasets.cache import pages
 from datasets.catalog import load_dataset
 from datasets.images import blocks
 pages._MOST_ROWS = 4
-decode, seconds = blocks.decode, float(sys.argv[2])
-def decode_slowly(*args, **kwargs):
-    import time
-    time.sleep(seconds)
-    return decode(*args, **kwargs)
-blocks.decode = decode_slowly
+decode = blocks.decode
+def decode_or_wait(content, where, **kwargs):
+    if f"/{sys.argv[2]}/" in str(where):
+        import time
+        time.sleep(600)
+    return decode(content, where, **kwargs)
+blocks.decode = decode_or_wait
 data = sys.argv[1]
 print(load_dataset("folder", {"path": "photos"}, data_dir=data, cache_dir=data + "/c").fingerprint)
 """
@@ -39,8 +40,9 @@ def photos(tmp_path):
     return tmp_path
 
 
-def start(photos, seconds=0.0):
-    command = [sys.executable, "-c", READ, str(photos), str(seconds)]
+def start(photos, waits_at="no class"):
+    """A command that waits where it comes to this class, of which the second half is."""
+    command = [sys.executable, "-c", READ, str(photos), waits_at]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -63,7 +65,7 @@ def in_memory(photos):
 @pytest.mark.slow
 def test_a_killed_command_s_blocks_are_kept_but_for_damaged_ones(photos):
     """Slow: a command is killed and run again."""
-    with start(photos, 0.1) as killed:
+    with start(photos, "b") as killed:
         journal = wait_for_blocks(photos)
         killed.send_signal(signal.SIGKILL)
     n_lines = journal.read_bytes().count(b"\n")
@@ -82,7 +84,7 @@ def test_a_killed_command_s_blocks_are_kept_but_for_damaged_ones(photos):
 @pytest.mark.slow
 def test_two_commands_decode_once_and_the_second_takes_over_when_the_first_dies(photos):
     """Slow: several commands in processes of their own."""
-    with start(photos, 0.3) as first:
+    with start(photos, "b") as first:
         wait_for_blocks(photos, 1)
         with start(photos) as second:
             assert "another command decodes 'folder' (process" in second.stderr.readline()
