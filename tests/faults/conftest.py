@@ -67,8 +67,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def _run(place: Place, text: str) -> Undisturbed:
     place.write(text)
     started = time.monotonic()
-    command = place.start()
-    assert command.wait_for(lambda: trains(place)), command.said
+    command = place.start("--state-every", "0")  # from the first step on there is a state to see
+    command.wait_for(lambda: trains(place))
     trained = time.monotonic()
     assert command.wait() == 0, command.said
     ended = time.monotonic()

@@ -28,6 +28,7 @@ import torch
 from changes import Changes
 from power import Journal
 
+import harness.engines.current as current_module
 import harness.engines.worker
 import harness.joint.fused
 import harness.joint.heads
@@ -76,7 +77,8 @@ def _live(asked: dict, writer: int) -> None:
         torch.set_num_threads(1)
         pa.set_cpu_count(1)
         pa.set_io_thread_count(1)
-        lock_module.HEARTBEAT_S = 3600.0  # a slow machine makes no more changes than a fast one
+        # A slow machine makes no more changes than a fast one.
+        lock_module.HEARTBEAT_S = current_module.WAIT_S = 3600.0
         trial_module.STATE_SHARE = float("inf")  # with `--state-every 0`: a state at every step
         spawned = multiprocessing.get_context
         multiprocessing.get_context = lambda method=None: spawned("fork")

@@ -23,12 +23,11 @@ import pyarrow.parquet as pq
 
 from harness.runfolder.running import NAME as RUNNING
 from headstart.digests import digest_of_file
-from runs import ROOT, fingerprints, is_running, title_of
+from runs import HOOKS, ROOT, fingerprints, is_running, title_of
 
-HOOKS = Path(__file__).parent / "hooks"
 MARK = "HEADSTART_TEST_MARK"  # in the environment of every process of a command
 PATIENCE_S = 120.0  # for what must happen; no verdict depends on how long it takes
-GONE_WITHIN_S = 45.0  # workers look for their command now and then, Ray's after 30 s at most
+GONE_WITHIN_S = 120.0  # workers look for their command now and then, Ray's after 30 s at most
 
 _DATA = "{{name: glyphs, count: {count}, seed: {seed}, train: {train}, validation: 40{test}}}"
 _ARMS = _DATA.format(count=300, seed=1, train=160, test=", test: 60")

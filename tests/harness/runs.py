@@ -6,22 +6,22 @@ import hashlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from harness.sweep import StopRequest, main
+from harness.sweep import main
 from headstart.digests import digest_of_file, write_sealed_json
 from headstart.records import checked_bytes, trial_row
 
 ROOT = Path(__file__).resolve().parents[2]
+HOOKS = ROOT / "tests" / "faults" / "hooks"
+SECOND_STATE = "harness.training.trial:Trial.save_state:2"  # the first is there; some steps later
 
 
 def command(sweep: Path, out: Path, *options: str) -> list[str]:
@@ -33,6 +33,30 @@ def command(sweep: Path, out: Path, *options: str) -> list[str]:
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def held(function: str, folder: Path) -> dict[str, str]:
+    """The variables of a command that waits in a call of `function`: `MODULE:NAME:N`, the N-th.
+
+    The first of its processes that comes there writes the file `at`, and goes on with the file `go`
+    of `folder`.
+    """
+    return {
+        "PYTHONPATH": f"{HOOKS}{os.pathsep}{ROOT}",
+        "HEADSTART_TEST_HOLD": function,
+        "HEADSTART_TEST_AT": str(folder / "at"),
+        "HEADSTART_TEST_GO": str(folder / "go"),
+    }
+
+
+def wait_until_held(process: subprocess.Popen[str], folder: Path) -> None:
+    """Until it waits as `held` says; on a slow machine processes start for minutes."""
+    deadline = time.monotonic() + 240
+    while not (folder / "at").exists():
+        said = process.communicate()[1] if process.poll() is not None else ""
+        assert process.poll() is None, f"it ended before it came there: {said}"
+        assert time.monotonic() < deadline, "it did not come there"
+        time.sleep(0.02)
 
 
 def run(
@@ -57,27 +81,6 @@ def run_here(
     with redirect_stdout(io.StringIO()) as stdout, redirect_stderr(io.StringIO()) as stderr:
         status = main(argv)
     return subprocess.CompletedProcess(argv, status, stdout.getvalue(), stderr.getvalue())
-
-
-@contextmanager
-def sigterm_when(condition: Callable[[], object]) -> Iterator[None]:
-    """Send this process SIGTERM once the condition holds, if a command in it listens then."""
-
-    def ask() -> None:
-        until = time.monotonic() + 240
-        while not (is_over.is_set() or condition()) and time.monotonic() < until:
-            time.sleep(0.01)
-        if isinstance(signal.getsignal(signal.SIGTERM), StopRequest):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    is_over = threading.Event()
-    asker = threading.Thread(target=ask)
-    asker.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        asker.join()
 
 
 def fingerprints(out: Path) -> dict[str, str]:

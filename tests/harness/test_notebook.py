@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -114,15 +113,15 @@ def test_an_interrupt_reaches_the_command_and_comes_back(played, capsys):
     as_it_was = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored after `make &`
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
-    def interrupt() -> None:
-        while "runs" not in "".join(shown):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
     shown: list[str] = []
-    threading.Thread(target=interrupt).start()
+
+    def show(text: str, **_: object) -> None:
+        shown.append(text)
+        if text == "runs\n":
+            os.kill(os.getpid(), signal.SIGINT)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("builtins.print", lambda text, **_: shown.append(text))
+        patch.setattr("builtins.print", show)
         with pytest.raises(KeyboardInterrupt):
             run_sweep("x.yaml")
     assert shown == ["runs\n", "states are saved\n"]

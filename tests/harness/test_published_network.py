@@ -71,4 +71,4 @@ def test_a_published_network_is_as_right_as_measured_elsewhere(
     assert "its entry state_dict was taken; left out: best_prec1" in done.stderr
     assert "the prefix module. was taken off its names" in done.stderr
     (row,) = pq.read_table(tmp_path / "out" / "trials.parquet").to_pylist()
-    assert row["test_accuracy"] == 0.8103
+    assert row["test_accuracy"] == pytest.approx(0.8103, abs=2e-4)  # two of 10,000 near a tie

@@ -30,7 +30,7 @@ class Together(OneRank):
 
 def by_ranks(n, work):
     """What `work(ranks)` returns in each of `n` threads."""
-    place, barrier = {}, threading.Barrier(n, timeout=20)
+    place, barrier = {}, threading.Barrier(n, timeout=120)
     with ThreadPoolExecutor(n) as pool:
         ranks = [Together(k, n, place, barrier) for k in range(n)]
         return list(pool.map(work, ranks))

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -21,8 +20,9 @@ from small_sweep import ON_CARDS, SMALL
 
 from harness import status
 from harness.sweep import main
+from harness.training.trial import Trial
 from headstart.errors import InputError
-from runs import ROOT, command, environment, fingerprints, run
+from runs import ROOT, SECOND_STATE, command, environment, fingerprints, held, run, wait_until_held
 
 BAD_ARMS = """\
 arms:
@@ -122,17 +122,18 @@ def test_a_signal_stops_a_run_inside_the_process_and_the_same_command_goes_on(
     straight, out = tmp_path / "straight", tmp_path / "run"
     assert run_inside(sweep, straight) == 0
     asked: list[float] = []
+    save_state = Trial.save_state
 
-    def ask() -> None:
-        wait_for_a_state(out)
-        asked.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGTERM)
+    def save_and_ask(trial: Trial) -> None:
+        save_state(trial)
+        asked.append(time.process_time())
+        if len(asked) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    asker = threading.Thread(target=ask)
-    asker.start()
-    assert run_inside(sweep, out) == 75
-    assert time.monotonic() - asked[0] < 10
-    asker.join()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trial, "save_state", save_and_ask)
+        assert run_inside(sweep, out, "--state-every", "0") == 75
+    assert time.process_time() - asked[0] < 10
     assert "Stopped by SIGTERM" in capsys.readouterr().err
     assert run_inside(sweep, out) == 0
     assert max(row["attempts"] for row in rows_of(out).values()) == 2
@@ -158,25 +159,19 @@ def test_a_killed_worker_of_ray_is_replaced_and_its_trial_goes_on(write_sweep, t
     )
     out = tmp_path / "run"
     process = subprocess.Popen(
-        command(sweep, out, "--engine", "ray"),
-        cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
+        command(sweep, out, "--engine", "ray", "--state-every", "0"), cwd=ROOT,
+        env={**environment(), **held(SECOND_STATE, tmp_path)}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    wait_for_a_state(out)
+    wait_until_held(process, tmp_path)
     victims = workers_of(process.pid)
     assert victims
-    for victim in victims:  # one of them runs the trial whose state was seen
+    for victim in victims:  # one of them is held amid a trial
         os.kill(victim, signal.SIGKILL)
+    (tmp_path / "go").touch()
     _, message = process.communicate(timeout=240)
     assert process.returncode == 0, message
     attempts = [row["attempts"] for row in rows_of(out).values()]
     assert max(attempts) == 2, attempts
-
-
-def wait_for_a_state(out: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not list(out.glob("trials/*/state/*/state-*.pt")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def workers_of(command_pid: int) -> list[int]:

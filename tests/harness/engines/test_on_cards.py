@@ -7,7 +7,6 @@ its share of it. Numbers mean nothing there, so a trial may end as diverged.
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +15,7 @@ from card_counters import read_ledger
 from packed_sets import IN_FILES, KINDS, NAMES, N
 from small_sweep import ON_CARDS
 
-from runs import ROOT, command
+from runs import ROOT, SECOND_STATE, command, held, wait_until_held
 
 GIGA = 10**9
 
@@ -78,16 +77,16 @@ def test_a_killed_command_goes_on_from_its_states(card, sweep, tmp_path):
     """Slow: the command runs twice."""
     out = tmp_path / "run"
     argv = command(
-        sweep, out, *given("train.epochs=200", "train.evaluate_every={epochs: 20}", "seeds=1")
-    )
+        sweep, out, *given("train.epochs=200", "train.evaluate_every={epochs: 20}", "seeds=1"),
+        "--state-every", "0",
+    )  # fmt: skip
     ledger = tmp_path / "ledger"
     running = subprocess.Popen(
-        argv, cwd=ROOT, env=card.environment(memory_gb=6, ledger=ledger), stderr=subprocess.DEVNULL
-    )
-    until = time.monotonic() + 120
-    while not list(out.glob("trials/*/state/*/state-*.pt")) and time.monotonic() < until:
-        assert running.poll() is None, "it ended before it was killed"
-        time.sleep(0.02)
+        argv, cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        env=card.environment(memory_gb=6, ledger=ledger, **held(SECOND_STATE, tmp_path)),
+    )  # fmt: skip
+    wait_until_held(running, tmp_path)
+    assert list(out.glob("trials/*/state/*/state-*.pt"))
     running.kill()
     running.wait()
     assert read_ledger(ledger), "the killed command used a card"

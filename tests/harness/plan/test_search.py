@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from harness.plan.search import (
     run_searches,
     studies_of,
 )
-from harness.runfolder.folder import TrialFolder, write_curve
+from harness.runfolder.folder import RunFolder, TrialFolder, write_curve
 from harness.sweepfile.reader import load_sweep
 from harness.sweepfile.settings.search import draw
 from harness.training.context import TrialContext
@@ -40,7 +40,7 @@ from headstart.digests import sealed
 from headstart.errors import InputError, MissingPackageError, RunFolderError
 from headstart.files import write_json
 from headstart.rows import EvaluationRow, TrialRow
-from runs import ROOT, command, environment, fingerprints, run, run_here, sigterm_when
+from runs import ROOT, command, environment, fingerprints, held, run, run_here, wait_until_held
 
 SWEEP = """\
 name: searched
@@ -524,9 +524,17 @@ def n_ended(out: Path) -> int:
 def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp_path):
     """Slow: a search is run several times."""
     out = tmp_path / "stopped"
-    with sigterm_when(lambda: n_ended(out) >= 3):
+    publish = RunFolder.publish
+
+    def publish_and_ask(folder, trial_id, row):
+        publish(folder, trial_id, row)
+        if n_ended(out) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "publish", publish_and_ask)
         assert run_here(sweep_file, out).returncode == 75
-    assert 3 <= n_ended(out) < 2 * 4
+    assert n_ended(out) == 3
     assert not (out / "search").exists()
     done = run_here(sweep_file, out)
     assert done.returncode == 0, done.stderr
@@ -538,14 +546,15 @@ def test_a_stopped_search_goes_on_and_decides_the_same(sweep_file, finished, tmp
 def test_a_stopped_command_goes_on_and_decides_the_same(sweep_file, finished, tmp_path):
     """Slow: two commands, each of which starts workers that import torch."""
     out = tmp_path / "stopped"
+    fourth = "harness.runfolder.folder:RunFolder.publish:4"
     process = subprocess.Popen(
-        command(sweep_file, out, "--engine", "local", "--slots", "1"),
-        cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True,
+        command(sweep_file, out, "--engine", "local", "--slots", "1"), cwd=ROOT,
+        env={**environment(), **held(fourth, tmp_path)}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    until = time.monotonic() + 240
-    while time.monotonic() < until and n_ended(out) < 3:
-        time.sleep(0.05)
+    wait_until_held(process, tmp_path)
+    assert n_ended(out) == 3
     process.send_signal(signal.SIGTERM)
+    (tmp_path / "go").touch()
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 75, errors
     assert not (out / "search").exists()

@@ -49,6 +49,7 @@ def test_ctrl_c_in_an_audit_waits_for_the_process_that_answers(monkeypatch, capf
     def start(command, **options):
         started.append(real([sys.executable, "-c", program, str(ready)], **options))
         while not ready.exists():  # the program would not notice a signal before
+            assert started[0].poll() is None
             time.sleep(0.01)
         return started[0]
 

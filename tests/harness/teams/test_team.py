@@ -173,7 +173,7 @@ def test_killed_and_stopped_a_shared_trial_goes_on_to_the_same_bits(one_trial, t
     assert isinstance(killed[-1], Failed)
     assert killed[-1].error == "worker 2 of 2 died (exit status -9)"
     assert killed[-1].retry
-    wait_until_gone(pids, within_s=10)
+    wait_until_gone(pids, within_s=60)
     stopped = run(tmp_path / "disturbed", lambda team: stop_file.request())
     assert isinstance(stopped[-1], Stopped)
     assert stopped[-1].step >= 8

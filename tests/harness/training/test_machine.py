@@ -53,9 +53,10 @@ def test_what_is_not_known_refuses_nothing():
 
 
 FAULTS = """
-import resource, sys
+import ctypes, resource, sys
 from harness.training.machine import give_freed_memory_back, keep_freed_memory
 
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: a page that is huge is one fault
 size = int("64000000")
 
 def pages_now():

@@ -216,9 +216,10 @@ def test_a_fitted_head_is_scikit_learns_on_the_features_of_the_frozen_network(tr
     variance = ((x - x.mean(0)) ** 2).mean()
     theirs = LogisticRegression(C=1 / (160 * l2 * variance), tol=1e-8, max_iter=10_000).fit(x, y)
     np.testing.assert_allclose(logits.softmax(1).numpy(), theirs.predict_proba(held), atol=2e-3)
-    assert fitted.val_accuracy == theirs.score(held, right.numpy())
+    one = 1.01 / 60, 1.01 / 160  # of the images, where it is near a tie
+    assert fitted.val_accuracy == pytest.approx(theirs.score(held, right.numpy()), abs=one[0])
     assert (start.step, fitted.step, fitted.samples, fitted.epoch) == (0, 1, 160, 1.0)
-    assert fitted.train_accuracy == theirs.score(x, y)
+    assert fitted.train_accuracy == pytest.approx(theirs.score(x, y), abs=one[1])
     assert fitted.train_loss == pytest.approx(-np.log(
         theirs.predict_proba(x)[np.arange(160), y]).mean(), abs=2e-3)  # fmt: skip
     same = [

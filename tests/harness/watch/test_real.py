@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,13 +15,12 @@ import time
 from pathlib import Path
 
 import pytest
-from disturbed import HOOKS
 from small_sweep import SMALL
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from harness.watch.follow import Follower
 from harness.watch.summary import summarize
-from runs import ROOT
+from runs import ROOT, environment, held
 
 # Commands of their own, which train for half a minute, and longer where the machine is busy.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -36,13 +34,10 @@ def start(tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "harness.sweep", str(sweep), "--engine", "local"]
     for name in ("at", "go"):
         (tmp_path / name).unlink(missing_ok=True)
-    held = {
-        "PYTHONPATH": f"{HOOKS}{os.pathsep}{ROOT}", "HEADSTART_TEST_HOLD": STEP,
-        "HEADSTART_TEST_AT": str(tmp_path / "at"), "HEADSTART_TEST_GO": str(tmp_path / "go"),
-    }  # fmt: skip
     return subprocess.Popen(
-        [*command, "--out", str(tmp_path / "run"), *more], env={**os.environ, **held},
-        cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        [*command, "--out", str(tmp_path / "run"), *more], cwd=ROOT,
+        env={**environment(), **held(STEP, tmp_path)},
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
 
 
