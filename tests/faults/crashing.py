@@ -3,7 +3,7 @@
 In: lines of JSON on standard input: the arguments of `harness.sweep`, where its output goes, its
 cache, whether the file system has hard links, and at which of its changes to the file system the
 command is killed (0: at none) or loses its power. Out: a line of JSON for each: how it ended, which
-changes it made and how long it took. Starting Python anew for every point at which a command can
+changes it made and how long it slept. Starting Python anew for every point at which a command can
 die would take five seconds each; a fork takes none. It has one thread, so that a fork is a copy of
 all of it.
 """
@@ -47,7 +47,6 @@ def serve() -> None:
     assert len(os.listdir("/proc/self/task")) == 1, "a fork copies one thread"
     for line in sys.stdin:
         asked = json.loads(line)
-        started = time.monotonic()
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
@@ -57,10 +56,11 @@ def serve() -> None:
         with os.fdopen(reader) as pipe:
             made = pipe.read()  # until the command and the workers that it left have ended
         _, status = os.waitpid(child, 0)
+        slept_s, *changes = made.splitlines() or ["0"]
         answer = {
             "status": os.waitstatus_to_exitcode(status),
-            "made": made.splitlines(),
-            "seconds": time.monotonic() - started,
+            "made": changes,
+            "slept_s": float(slept_s),
         }
         print(json.dumps(answer), flush=True)
 
@@ -84,6 +84,8 @@ def _live(asked: dict, writer: int) -> None:
         multiprocessing.get_context = lambda method=None: spawned("fork")
         if not asked["has_links"]:
             os.link = _refuse_link
+        slept, sleep = [0.0], time.sleep
+        time.sleep = lambda seconds: (slept.append(seconds), sleep(seconds))
         changes = Changes(asked["kill_at"])
         if asked["graveyard"]:
             changes = Journal(asked["kill_at"], asked["folders"], asked["graveyard"])
@@ -93,7 +95,7 @@ def _live(asked: dict, writer: int) -> None:
         except HeadstartError as err:
             print(err, file=sys.stderr)
             status = err.exit_status
-        os.write(writer, "\n".join(changes.made).encode())
+        os.write(writer, "\n".join([str(sum(slept)), *changes.made]).encode())
     except BaseException:
         traceback.print_exc()
     finally:

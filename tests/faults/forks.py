@@ -26,7 +26,7 @@ class Command:
 
     status: int  # minus the signal's number where one killed it
     made: list[str]  # its changes to the file system; of a killed one none is known
-    seconds: float
+    slept_s: float  # of a killed one not known either
     said: str
 
 

@@ -329,7 +329,7 @@ def test_a_pickle_that_asks_for_memory_gets_none(tmp_path: Path, kind: str) -> N
     path.write_bytes(BOMBS[kind])
     before, most = process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(path)
-    assert process_time() - before < 20
+    assert process_time() - before < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most < 1 << 19  # KiB
 
 

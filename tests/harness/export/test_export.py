@@ -59,7 +59,7 @@ def test_the_state_dict_is_the_trials_and_the_card_has_the_intervals(run, tmp_pa
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert [cells[1], *cells[3:]] == [f"{100 * mean:.2f} %", "3", f"{100 * own:.2f} %"]
     low, high = (float(text.split()[0]) for text in cells[2].split(" to "))
-    assert low < 100 * mean < high
+    assert low - 0.01 <= 100 * mean <= high + 0.01
     assert "<b>" not in card.replace(r"\<b\>", "")
 
 

@@ -185,7 +185,7 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, text):
         assert (result.ran_as, row.ran_as) == ("fused", "solo")
         assert result.steps == row.steps
         for name in ("final_val_accuracy", "test_accuracy"):
-            assert abs(getattr(result, name) - getattr(row, name)) <= 2 / 150
+            assert abs(getattr(result, name) - getattr(row, name)) <= 2.01 / 150
         curves = [
             pq.read_table(tmp_path / run / "trials" / trial_id / "curve.parquet").to_pandas()
             for run in ("solo", "pack")
@@ -252,7 +252,7 @@ def test_a_pack_goes_on_from_states_of_packs_and_of_solo_trials(unit, context, t
         assert row.steps == straight[trial_id].steps
         assert row.attempts >= 2
         assert row.ran_as == "fused"
-        assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 3 / 150
+        assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 3.01 / 150
 
 
 def test_which_units_are_fused_and_why_not(unit):

@@ -132,7 +132,7 @@ def test_a_pack_gives_the_records_of_solo_trials(unit, context, tmp_path, arm, t
         assert result.to_json().keys() == row.to_json().keys()
         assert (result.ran_as, row.ran_as) == ("heads", "solo")
         for name in ("final_val_accuracy", "test_accuracy"):
-            assert abs(getattr(result, name) - getattr(row, name)) <= 0.001 + 1e-12
+            assert abs(getattr(result, name) - getattr(row, name)) <= 1.01 / 200  # near a tie
         assert result.steps == row.steps
         curves = [
             pq.read_table(tmp_path / run / "trials" / trial_id / "curve.parquet").to_pandas()
@@ -213,7 +213,7 @@ def test_a_pack_goes_on_from_states_of_a_pack_and_of_solo_trials(unit, context, 
         assert row.steps == straight[trial_id].steps
         assert row.attempts >= 2
         assert row.ran_as == "heads"
-        assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 0.005
+        assert abs(row.final_val_accuracy - straight[trial_id].final_val_accuracy) <= 1.01 / 200
 
 
 def test_a_solo_trial_goes_on_from_a_packs_state_and_says_so(unit, context, tmp_path):

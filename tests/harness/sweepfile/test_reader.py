@@ -401,8 +401,8 @@ def test_the_command_answers_without_torch_or_ray_and_without_a_traceback(write_
         "print('heavy', sorted(heavy), file=sys.stderr)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60,
-        check=False,
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(),
+        timeout=240, check=False,
     )  # fmt: skip
     assert "heavy []" in done.stderr
     assert "Traceback" not in done.stderr

@@ -80,6 +80,7 @@ def test_a_layer_after_another_needs_no_copy_between_them():
 
 
 def test_two_batches_may_wait_for_their_gradients():
+    torch.manual_seed(0)  # of a near tie in a window the gradient may go the other way
     weight, bias = torch.randn(4, 1, 3, 3, requires_grad=True), torch.zeros(4)
     first, second = torch.randn(2, 8, 1, 10, 10)
     pooled_convolution(first, weight, bias, 0).sum().backward()  # leaves its memory
