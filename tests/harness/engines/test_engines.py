@@ -200,7 +200,10 @@ def test_a_second_command_is_refused_with_status_2(write_sweep, tmp_path):
     out = tmp_path / "run"
     (out / "trials").mkdir(parents=True)
     holder = {"machine": "elsewhere", "host": "node7", "pid": 7, "generation": "x"}
-    (out / ".lock-1-of-1.json").write_text(json.dumps(holder))
+    lock = out / ".lock-1-of-1.json"
+    lock.write_text(json.dumps(holder))
+    new = time.time() + 60  # it is not old when a slow machine comes to it
+    os.utime(lock, (new, new))
     done = run(sweep, out, "--engine", "local")
     assert done.returncode == 2
     assert "another command works in this run folder (process 7 on node7" in done.stderr
