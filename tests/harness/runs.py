@@ -21,7 +21,8 @@ from headstart.records import checked_bytes, trial_row
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOKS = ROOT / "tests" / "faults" / "hooks"
-SECOND_STATE = "harness.training.trial:Trial.save_state:2"  # the first is there; some steps later
+# With `--state-every 0`: a trial has made a step and saved a state, and goes on.
+AFTER_A_STATE = "harness.training.trial:Trial.train:2"
 
 
 def command(sweep: Path, out: Path, *options: str) -> list[str]:

@@ -22,7 +22,7 @@ from harness import status
 from harness.sweep import main
 from harness.training.trial import Trial
 from headstart.errors import InputError
-from runs import ROOT, SECOND_STATE, command, environment, fingerprints, held, run, wait_until_held
+from runs import AFTER_A_STATE, ROOT, command, environment, fingerprints, held, run, wait_until_held
 
 BAD_ARMS = """\
 arms:
@@ -160,7 +160,7 @@ def test_a_killed_worker_of_ray_is_replaced_and_its_trial_goes_on(write_sweep, t
     out = tmp_path / "run"
     process = subprocess.Popen(
         command(sweep, out, "--engine", "ray", "--state-every", "0"), cwd=ROOT,
-        env={**environment(), **held(SECOND_STATE, tmp_path)}, stderr=subprocess.PIPE, text=True,
+        env={**environment(), **held(AFTER_A_STATE, tmp_path)}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_until_held(process, tmp_path)
     victims = workers_of(process.pid)

@@ -15,7 +15,7 @@ from card_counters import read_ledger
 from packed_sets import IN_FILES, KINDS, NAMES, N
 from small_sweep import ON_CARDS
 
-from runs import ROOT, SECOND_STATE, command, held, wait_until_held
+from runs import AFTER_A_STATE, ROOT, command, held, wait_until_held
 
 GIGA = 10**9
 
@@ -83,7 +83,7 @@ def test_a_killed_command_goes_on_from_its_states(card, sweep, tmp_path):
     ledger = tmp_path / "ledger"
     running = subprocess.Popen(
         argv, cwd=ROOT, stderr=subprocess.PIPE, text=True,
-        env=card.environment(memory_gb=6, ledger=ledger, **held(SECOND_STATE, tmp_path)),
+        env=card.environment(memory_gb=6, ledger=ledger, **held(AFTER_A_STATE, tmp_path)),
     )  # fmt: skip
     wait_until_held(running, tmp_path)
     assert list(out.glob("trials/*/state/*/state-*.pt"))

@@ -16,8 +16,8 @@ from small_sweep import SMALL
 from harness.sweep import main
 from headstart.errors import InputError
 from runs import (
+    AFTER_A_STATE,
     ROOT,
-    SECOND_STATE,
     command,
     environment,
     fingerprints,
@@ -91,7 +91,7 @@ def test_when_one_process_is_killed_its_trial_goes_on_and_nothing_is_left(
     """Slow: starts an engine and its processes, twice over where one is killed."""
     sweep = write_sweep(("epochs: 3", "epochs: 20"), ("{epochs: 2,", "{epochs: 60,"))
     out = tmp_path / "run"
-    process = start(sweep, out, "--engine", engine, *TWO, **held(SECOND_STATE, tmp_path))
+    process = start(sweep, out, "--engine", engine, *TWO, **held(AFTER_A_STATE, tmp_path))
     wait_until_held(process, tmp_path)  # the first of them, amid the trial
     victims = ranks_of(process.pid, engine)
     assert victims
@@ -216,7 +216,7 @@ def test_a_worker_with_a_card_that_dies_is_replaced(tmp_path, card):
     process = subprocess.Popen(
         [*command(sweep, out, "--engine", "local", "--set", "resources.workers=2"), *ALL_STATES],
         cwd=ROOT, stderr=subprocess.PIPE, text=True,
-        env=card.environment(gpus=2, memory_gb=6, **BY_GLOO, **held(SECOND_STATE, tmp_path)),
+        env=card.environment(gpus=2, memory_gb=6, **BY_GLOO, **held(AFTER_A_STATE, tmp_path)),
     )  # fmt: skip
     wait_until_held(process, tmp_path)
     os.kill(ranks_of(process.pid, "local")[-1], signal.SIGKILL)

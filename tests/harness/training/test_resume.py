@@ -26,8 +26,8 @@ from harness.trials.events import Ended, Stopped
 from headstart.digests import digest_of
 from headstart.errors import RunFolderError
 from runs import (
+    AFTER_A_STATE,
     ROOT,
-    SECOND_STATE,
     command,
     environment,
     fingerprints,
@@ -159,7 +159,7 @@ def test_a_signal_stops_with_75_and_the_same_command_goes_on(write_sweep, tmp_pa
     sweep = write_sweep(("epochs: 3", "epochs: 4000"), ("seeds: 2", "seeds: 1"))
     process = subprocess.Popen(
         command(sweep, tmp_path / "run", "--engine", "local", "--state-every", "0"), cwd=ROOT,
-        env={**environment(), **held(SECOND_STATE, tmp_path)}, stderr=subprocess.PIPE, text=True,
+        env={**environment(), **held(AFTER_A_STATE, tmp_path)}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     wait_until_held(process, tmp_path)
     process.send_signal(signal.SIGTERM)
