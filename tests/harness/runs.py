@@ -52,7 +52,7 @@ def held(function: str, folder: Path) -> dict[str, str]:
 
 def wait_until_held(process: subprocess.Popen[str], folder: Path) -> None:
     """Until it waits as `held` says; on a slow machine processes start for minutes."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while not (folder / "at").exists():
         said = process.communicate()[1] if process.poll() is not None else ""
         assert process.poll() is None, f"it ended before it came there: {said}"
