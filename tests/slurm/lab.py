@@ -135,7 +135,7 @@ class Lab:
         text = self.run("scontrol", "show", "job", "-o", job_id)
         return text.split("JobState=")[1].split()[0]
 
-    def wait_for(self, job_id: str, *states: str, timeout_s: float = 60) -> str:
+    def wait_for(self, job_id: str, *states: str, timeout_s: float = 300) -> str:
         """Wait until a job is in one of `states` and no longer winds up; returns the state."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -194,7 +194,7 @@ class Lab:
             state = self.run("sinfo", "-h", "-N", "-n", name, "-p", "main", "-o", "%T", check=False)
             return state in ("idle", "mixed", "allocated")
 
-        _wait(is_up, 120, lambda: self.log("slurmctld"))
+        _wait(is_up, 300, lambda: self.log("slurmctld"))
 
     def processes(self, name: str) -> list[int]:
         """Ids of all processes in a node's network namespace."""
@@ -243,7 +243,7 @@ class Lab:
              f"--socket={folder}/socket", f"--pid-file={folder}/munged.pid",
              f"--log-file={folder}/munged.log", f"--seed-file={folder}/seed"],
         )  # fmt: skip
-        _wait(lambda: (folder / "socket").exists(), 10, lambda: self.log("munged"))
+        _wait(lambda: (folder / "socket").exists(), 60, lambda: self.log("munged"))
 
     def _write_configuration(self) -> None:
         for name in ("state", *(f"spool-{node.name}" for node in self.nodes)):
@@ -298,7 +298,7 @@ FirstJobId={self.first_job_id}
 SlurmctldTimeout=30
 SlurmdTimeout={NODE_DIES_AFTER_S}
 {nodes}
-PartitionName=main Nodes=ALL Default=YES MaxTime=60 PriorityTier=1 GraceTime=20
+PartitionName=main Nodes=ALL Default=YES MaxTime=60 PriorityTier=1 GraceTime=120
 PartitionName=urgent Nodes=ALL MaxTime=60 PriorityTier=10 PreemptMode=OFF
 """
         )
@@ -309,7 +309,7 @@ PartitionName=urgent Nodes=ALL MaxTime=60 PriorityTier=10 PreemptMode=OFF
             return states == ["idle"] * N_NODES
 
         names = ["slurmctld", *(f"slurmd-{node.name}" for node in self.nodes)]
-        _wait(all_idle, 60, lambda: "\n".join(self.log(name) for name in names))
+        _wait(all_idle, 240, lambda: "\n".join(self.log(name) for name in names))
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with open(self.folder / f"{name}.log", "ab") as log:

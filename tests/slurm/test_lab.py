@@ -1,5 +1,6 @@
 """Jobs on a real SLURM of two nodes: submitted, preempted, killed, cancelled; nothing left behind.
 
+Whatever a test strikes waits there until it has been struck, however fast or slow a machine is.
 Slow, all of them: Ray takes some ten seconds to start, SLURM looks at time limits twice a
 minute, and time is what these tests are about.
 """
@@ -13,12 +14,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from card_counters import read_ledger
+from disturbed import HOOKS
 from fake_card import Card
 from fakes import SWEEP
 from lab import Lab, LabError
@@ -56,20 +59,43 @@ class Site:
         *flags: str,
         is_real: bool = False,
         options: str = "",
-        tick_s: float = 0.1,
+        tick_s: float = 0.02,
         report_s: float = 0,
+        hold: Sequence[int] = (),
     ) -> tuple[Path, tuple[Job, ...]]:
-        """Submit; returns the run folder and its jobs. A real sweep may have further options."""
+        """Submit; returns the run folder and its jobs. A real sweep may have further options.
+
+        Each start of a trial of the stand-in that `hold` names waits after its first tick.
+        """
         run = self.folder / name
         activate = [] if is_real else ["--activate", self.activate]
         if options:
-            activate = ["--activate", f"PATH={_bin_with(options, self.sweep_file.parent)}:$PATH"]
+            bin_folder = _bin_with(options, self.sweep_file.parent)
+            activate = ["--activate", f"PATH={bin_folder}:$PATH; {self.held}"]
         self.command(
             "slurm.submit", str(self.sweep_file), "--out", str(run), "--cpus-per-node", "1",
             "--time", str(TIME_MIN), *activate, *flags,
             STAND_IN_TICK_S=str(tick_s), STAND_IN_REPORT_S=str(report_s),
+            STAND_IN_HOLD=" ".join(map(str, hold)),
         )  # fmt: skip
         return run, read_jobs(run)
+
+    @property
+    def held(self) -> str:
+        """Lines of a script: the first worker of a job or task waits at a step for `go`."""
+        at, go = (shlex.quote(str(self.sweep_file.with_name(name))) for name in ("at", "go"))
+        return (
+            f"export PYTHONPATH={shlex.quote(str(HOOKS))} HEADSTART_TEST_HOLD={STEP} "
+            f"HEADSTART_TEST_AT={at}-${{SLURM_ARRAY_TASK_ID:-0}} HEADSTART_TEST_GO={go}"
+        )
+
+    def let_go(self) -> None:
+        self.sweep_file.with_name("go").touch()
+
+    def wait_for_held(self, *tasks: int) -> None:
+        """Wait until a worker of each of these tasks waits; 0: of a job that is no array."""
+        paths = [self.sweep_file.with_name(f"at-{task}") for task in tasks]
+        self.wait_until(lambda: all(path.exists() for path in paths), "workers wait")
 
     def wait(self, job: Job, state: str = "COMPLETED") -> None:
         """Wait until a job has ended, in this state."""
@@ -89,21 +115,25 @@ class Site:
             assert time.monotonic() < deadline, f"never: {what}"
             time.sleep(0.2)
 
-    def go_on(self, job_id: str) -> None:
+    def go_on(self, job_id: str, begins: str = "now+3") -> None:
         """Spare the two minutes that SLURM lets a requeued job wait."""
         self.wait_until(lambda: self.lab.job_state(job_id) == "PENDING", "requeued")
         self.wait_until(
-            lambda: self._start_soon(job_id), "taken by a controller that clears it away"
+            lambda: self._start_soon(job_id, begins), "taken by a controller that clears it away"
         )
 
-    def _start_soon(self, job_id: str) -> bool:
+    def keep_back(self, job_id: str) -> None:
+        """Let a requeued job wait until it is to go on: a test may take longer than two minutes."""
+        self.go_on(job_id, "now+1hour")
+
+    def _start_soon(self, job_id: str, begins: str = "now+3") -> bool:
         """Not at once: SLURM takes back the credentials of the start before by the second.
 
         With all of its time, whatever a test has left it.
         """
         update = ("scontrol", "update", f"JobId={job_id}")
         try:
-            self.lab.run(*update, "StartTime=now+3", f"TimeLimit={TIME_MIN}")
+            self.lab.run(*update, f"StartTime={begins}", f"TimeLimit={TIME_MIN}")
         except LabError:
             return False
         return True
@@ -131,24 +161,18 @@ class Site:
 
     def assert_nothing_left(self, *jobs: Job) -> None:
         """No process of these jobs, none of their folders, and no token."""
-        for job in jobs:
-            assert not list(Path("/tmp").glob(f"hs-{job.id}-*"))
-            assert not list(Path(job.log).parent.glob(".job-*"))
         self.wait_until(
             lambda: (
                 not any(f"hs-{job.id}-" in line for job in jobs for line in self._lab_processes())
             ),
             "all processes of the jobs gone",
         )
+        for job in jobs:
+            assert not list(Path("/tmp").glob(f"hs-{job.id}-*"))
+            assert not list(Path(job.log).parent.glob(".job-*"))
 
     def _lab_processes(self) -> list[str]:
-        lines = []
-        for node in self.lab.nodes:
-            for pid in self.lab.processes(node.name):
-                path = Path(f"/proc/{pid}/cmdline")
-                if path.exists():
-                    lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        return lines
+        return [line for node in self.lab.nodes for line in _command_lines(self.lab, node.name)]
 
 
 @pytest.fixture
@@ -203,8 +227,17 @@ def _all_are_beyond(run: Path, reached: list[int]) -> bool:
 
 def _holds(lab: Lab, node: str, word: str) -> bool:
     """Whether a process on a node has this word in its command line."""
-    paths = [Path(f"/proc/{pid}/cmdline") for pid in lab.processes(node)]
-    return any(word.encode() in path.read_bytes() for path in paths if path.exists())
+    return any(word in line for line in _command_lines(lab, node))
+
+
+def _command_lines(lab: Lab, node: str) -> list[str]:
+    """Of the processes on a node; one that ends meanwhile has none."""
+    lines = []
+    for pid in lab.processes(node):
+        with suppress(OSError):
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            lines.append(line.replace(b"\0", b" ").decode(errors="replace"))
+    return lines
 
 
 def _lines_with(text: str, word: str) -> list[str]:
@@ -287,9 +320,9 @@ def test_an_array_makes_stages_then_shards_then_the_report(site: Site) -> None:
 
 def test_a_preempted_job_requeues_itself_and_goes_on(site: Site) -> None:
     flags = ("--mode", "array", "--shards", "1", "--sbatch", "exclusive")
-    run, jobs = site.submit("preempted", *flags, tick_s=0.5)
+    run, jobs = site.submit("preempted", *flags, hold=[1])
     shards = next(job for job in jobs if job.part == "shards")
-    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    site.wait_until(lambda: _ticks(run, 1), "a trial has ended, and the next one begun")
     site.lab.run("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null",
                  "--wrap=sleep 1")  # fmt: skip
     site.go_on(shards.id)
@@ -303,16 +336,19 @@ def test_a_preempted_job_requeues_itself_and_goes_on(site: Site) -> None:
     assert sorted(int(str(row["attempts"])) for row in _rows(run))[-1] == 2
 
 
-def _submit_three(site: Site, name: str, *flags: str, tick_s: float) -> tuple[Path, Job, Job]:
+def _submit_three(
+    site: Site, name: str, *flags: str, hold: Sequence[int] = (), tick_s: float = 0.02
+) -> tuple[Path, Job, Job]:
     """Three tasks of two trials each; returns the run folder, the array and the report."""
-    run, jobs = site.submit(name, "--mode", "array", "--shards", "3", *flags, tick_s=tick_s)
+    flags = ("--mode", "array", "--shards", "3", *flags)
+    run, jobs = site.submit(name, *flags, hold=hold, tick_s=tick_s)
     shards, report = jobs[-2:]
     return run, shards, report
 
 
 def test_notice_to_a_task_sends_back_that_task_alone(site: Site) -> None:
     """The last task's job id is the array's: it must not take the others with it."""
-    run, shards, report = _submit_three(site, "tasks", tick_s=2)
+    run, shards, report = _submit_three(site, "tasks", hold=[0, 1, 2])
     site.wait_for_starts(run, 1, 1, 1)
     for task, expected in (
         (3, ["RUNNING", "RUNNING", "PENDING"]),
@@ -321,7 +357,7 @@ def test_notice_to_a_task_sends_back_that_task_alone(site: Site) -> None:
     ):
         site.wait_until(lambda: list(run.glob("trials/*/state/state-1.pt")), "a saved state")
         site.lab.run("scancel", "--signal=USR2", "--batch", f"{shards.id}_{task}")
-        site.lab.wait_for(f"{shards.id}_{task}", "PENDING")
+        site.keep_back(f"{shards.id}_{task}")
         assert site.states(shards) == expected
     (run / "hurry").touch()
     for task in (1, 2, 3):
@@ -334,13 +370,14 @@ def test_notice_to_a_task_sends_back_that_task_alone(site: Site) -> None:
 
 def test_a_task_that_has_ended_is_not_run_again(site: Site) -> None:
     """One task at once: the middle one, and then the last one, are sent back."""
-    run, shards, report = _submit_three(site, "one at once", "--at-once", "1", tick_s=0.5)
+    run, shards, report = _submit_three(site, "one at once", "--at-once", "1", hold=[1, 2])
     site.wait_for_starts(run, 1, 1, 0)
     site.lab.run("scancel", "--signal=USR2", "--batch", f"{shards.id}_2")
+    site.keep_back(f"{shards.id}_2")
     site.wait_for_starts(run, 1, 1, 1)
     assert site.states(shards) == ["COMPLETED", "PENDING", "RUNNING"]
     site.lab.run("scancel", "--signal=USR2", "--batch", f"{shards.id}_3")
-    site.lab.wait_for(f"{shards.id}_3", "PENDING")
+    site.keep_back(f"{shards.id}_3")
     assert site.states(shards) == ["COMPLETED", "PENDING", "PENDING"]
     (run / "hurry").touch()
     for task in (2, 3):
@@ -352,16 +389,16 @@ def test_a_task_that_has_ended_is_not_run_again(site: Site) -> None:
 
 def test_each_task_goes_its_own_way(site: Site) -> None:
     """Of two at once: one is cancelled, one requeued by hand, the last reaches its time limit."""
-    run, shards, report = _submit_three(site, "apart", "--at-once", "2", tick_s=3)
+    run, shards, report = _submit_three(site, "apart", "--at-once", "2", hold=[0, 1, 2])
     site.wait_for_starts(run, 1, 1, 0)
     site.wait_until(lambda: len(list(run.glob("trials/*/state/state-1.pt"))) > 1, "saved states")
     site.lab.run("scancel", f"{shards.id}_1")
     site.lab.run("scontrol", "requeue", f"{shards.id}_2")
-    site.lab.wait_for(f"{shards.id}_2", "PENDING")
+    site.keep_back(f"{shards.id}_2")
     site.wait_for_starts(run, 1, 1, 1)
     site.wait_until(lambda: (run / "trials/2/state/state-1.pt").exists(), "task 3 has saved")
-    site.lab.run("scontrol", "update", f"JobId={shards.id}_3", "TimeLimit=1")
-    site.lab.wait_for(f"{shards.id}_3", "PENDING")
+    site.lab.end_soon(f"{shards.id}_3")
+    site.keep_back(f"{shards.id}_3")
     assert site.states(shards) == ["CANCELLED", "PENDING", "PENDING"]
     (run / "hurry").touch()
     for task in (2, 3):
@@ -373,9 +410,9 @@ def test_each_task_goes_its_own_way(site: Site) -> None:
 
 
 def test_an_array_of_which_a_task_has_ended_can_be_cancelled(site: Site) -> None:
-    run, shards, _ = _submit_three(site, "ended", "--at-once", "1", tick_s=0.5)
+    run, shards, _ = _submit_three(site, "ended", "--at-once", "1", hold=[4])
     site.wait_for_starts(run, 1, 1, 0)
-    site.wait_until(lambda: len(_rows(run)) >= 3, "the second task has ended a trial")
+    site.wait_until(lambda: _ticks(run, 4), "the second task has ended a trial")
     assert "stopped; what is finished is kept" in site.command("slurm.cancel", str(run))
     assert site.states(shards) == ["COMPLETED", "FAILED", "CANCELLED"]
     assert _starts(run) == [1, 1, 0]
@@ -383,8 +420,8 @@ def test_an_array_of_which_a_task_has_ended_can_be_cancelled(site: Site) -> None
 
 def test_cancel_leaves_a_folder_that_can_be_gone_on_with(site: Site) -> None:
     flags = ("--mode", "array", "--shards", "1")
-    run, jobs = site.submit("cancelled", *flags, tick_s=0.5)
-    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    run, jobs = site.submit("cancelled", *flags, hold=[1])
+    site.wait_until(lambda: _ticks(run, 1), "a trial has ended, and the next one begun")
     assert "1 RUNNING" in site.command("slurm.status", str(run)) or "RUNNING on" in site.command(
         "slurm.status", str(run)
     )
@@ -399,9 +436,9 @@ def test_cancel_leaves_a_folder_that_can_be_gone_on_with(site: Site) -> None:
 def test_a_report_that_takes_longer_than_its_job_ends_with_the_reason(site: Site) -> None:
     """What comes two minutes or less before the end is taken for the time limit."""
     flags = ("--mode", "array", "--shards", "1", "--time", "2")
-    run, jobs = site.submit("long report", *flags, tick_s=0.02, report_s=600)
+    run, jobs = site.submit("long report", *flags, report_s=600)
     site.wait_until(lambda: (run / "reports.txt").exists(), "the report is written")
-    site.lab.run("scancel", "--signal=USR2", "--batch", jobs[-1].id)
+    site.lab.run("scancel", "--signal=USR2", "--batch", jobs[-1].id, check=False)  # or SLURM did
     site.wait(jobs[-1], "FAILED")
     assert "not requeued: the report takes longer than this" in site.log(jobs[-1])
     assert _lines(run / "reports.txt") == ["begun"]
@@ -410,7 +447,7 @@ def test_a_report_that_takes_longer_than_its_job_ends_with_the_reason(site: Site
 
 def test_a_time_limit_inside_the_report_costs_the_report_alone(site: Site) -> None:
     """The next start of the job finds all trials done and writes the report."""
-    run, (job,) = site.submit("limit", "--nodes", "1", tick_s=0.02, report_s=600)
+    run, (job,) = site.submit("limit", "--nodes", "1", report_s=600)
     site.wait_until(lambda: (run / "reports.txt").exists(), "the report is written")
     site.lab.end_soon(job.id)
     site.go_on(job.id)
@@ -440,7 +477,7 @@ def test_two_jobs_with_a_cluster_each_share_both_nodes(site: Site) -> None:
 
 def test_a_job_whose_batch_node_dies_goes_on_with_the_node_that_is_left(site: Site) -> None:
     """SLURM itself would let the job stand until its time limit, with nobody at work."""
-    run, (job,) = site.submit("batch node", "--nodes", "2", tick_s=1)
+    run, (job,) = site.submit("batch node", "--nodes", "2", hold=[0])
     site.wait_until(lambda: list(run.glob("slurm/.job-*/guard-*")), "n2 has joined")
     site.wait_until(lambda: list(run.glob("trials/*/state/state-1.pt")), "a saved state")
     (head,) = [node.name for node in site.lab.nodes if _holds(site.lab, node.name, "srun")]
@@ -460,7 +497,7 @@ def test_a_job_whose_batch_node_dies_goes_on_with_the_node_that_is_left(site: Si
 
 def test_a_node_that_dies_twice_costs_an_array_nothing(site: Site) -> None:
     """SLURM sends the tasks back by itself; each start goes on where the one before was."""
-    run, shards, report = _submit_three(site, "twice", "--sbatch", "nodelist=n2", tick_s=2)
+    run, shards, report = _submit_three(site, "twice", "--sbatch", "nodelist=n2", hold=[0, 1])
     tasks = [f"{shards.id}_1", f"{shards.id}_2"]  # the node takes two at once
     reached = [0, 0]
     for _ in range(2):
@@ -490,8 +527,9 @@ def test_a_node_that_is_broken_from_the_start_is_left_to_others(site: Site, tmp_
     (broken / "python").chmod(0o755)
     only_n2 = f"[ $SLURMD_NODENAME != n2 ] || PATH={broken}:$PATH"
     site.activate = f"{site.activate}; {only_n2}"
-    run, shards, report = _submit_three(site, "broken", tick_s=1)
+    run, shards, report = _submit_three(site, "broken", tick_s=RUN_LIMIT_S)
     site.wait_until(lambda: "requeued, for other nodes than n2" in site.log(shards), "left")
+    site.wait_until(lambda: "PENDING" in site.states(shards), "requeued")
     (run / "hurry").touch()
     (task,) = [k for k in (1, 2, 3) if site.lab.job_state(f"{shards.id}_{k}") == "PENDING"]
     site.go_on(f"{shards.id}_{task}")
@@ -509,7 +547,7 @@ def test_a_broken_node_of_a_ray_job_is_given_up(site: Site, tmp_path: Path) -> N
     )
     (broken / "python").chmod(0o755)
     site.activate = f"{site.activate}; PATH={broken}:$PATH"
-    run, (job,) = site.submit("given up", "--nodes", "2", tick_s=1)
+    run, (job,) = site.submit("given up", "--nodes", "2", tick_s=RUN_LIMIT_S)
     site.wait_until(lambda: "the sweep goes on without n2" in site.log(job), "given up")
     (run / "hurry").touch()
     site.wait(job)
@@ -518,8 +556,8 @@ def test_a_broken_node_of_a_ray_job_is_given_up(site: Site, tmp_path: Path) -> N
 
 
 def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:
-    run, (job,) = site.submit("head", "--nodes", "2", tick_s=0.5)
-    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    run, (job,) = site.submit("head", "--nodes", "2", hold=[1])
+    site.wait_until(lambda: _ticks(run, 1), "a trial has ended, and the next one begun")
     (token,) = run.glob("slurm/.job-*/token")
     assert (token.stat().st_mode & 0o777, token.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert not any(token.read_text() in line for line in site._lab_processes())
@@ -531,9 +569,10 @@ def test_a_killed_head_is_started_again_in_the_same_job(site: Site) -> None:
     site.assert_nothing_left(job)
 
 
-# Trials that save often, and are long enough that one of them is met while it runs.
-LONGER = ("--set", "train.epochs=50")
-STATES = "--state-every 0.1"
+# Trials that save after each step; one of them is met while a worker waits at its 100th of 200.
+LONGER = ("--set", "train.epochs=20")
+STATES = "--state-every 0"
+STEP = "harness.training.loop:Trainer.step:100"  # a stage has 14 steps
 
 
 @pytest.fixture(scope="module")
@@ -558,6 +597,15 @@ def _with_states(run: Path) -> set[Path]:
     return {path.parents[2] for path in run.glob("trials/*/state/*/state-*.pt")}
 
 
+def _may_go_on(run: Path) -> bool:
+    """Whether a command has not told its workers to stop yet."""
+    texts = []
+    for path in run.glob(".control-*"):
+        with suppress(FileNotFoundError):  # it has ended
+            texts.append(path.read_text())
+    return any(text != "stop" for text in texts)
+
+
 def test_tasks_of_a_real_sweep_are_preempted_and_go_on_to_equal_bits(
     site: Site, weights_alone: dict[str, bytes]
 ) -> None:
@@ -566,10 +614,12 @@ def test_tasks_of_a_real_sweep_are_preempted_and_go_on_to_equal_bits(
     run, jobs = site.submit("real array", *flags, options=STATES)
     _, shards, report = jobs
     tasks = [f"{shards.id}_{task}" for task in (1, 2)]
-    site.wait_until(lambda: site.states(shards) == ["RUNNING"] * 2, "both tasks run")
-    site.wait_until(lambda: len(_with_states(run)) >= 2, "states of a trial of each task")
+    site.wait_for_held(1, 2)
+    assert len(_with_states(run)) == 2, "a trial of each task"
     for task in tasks:
         site.lab.run("scancel", "--signal=USR2", "--batch", task)
+    site.wait_until(lambda: not _may_go_on(run), "both sweeps were told to stop")
+    site.let_go()
     for task in tasks:
         site.go_on(task)
     site.wait(report)
@@ -585,9 +635,12 @@ def test_a_sweep_over_two_nodes_survives_the_death_of_one_with_equal_bits(
     """The real sweep: trials, Ray and files of it, against a run on this machine alone."""
     flags = ("--nodes", "2", *LONGER)
     run, (job,) = site.submit("real", *flags, options=f"{STATES} --no-report")
+    site.wait_for_held(0)
     site.wait_until(lambda: list(run.glob("slurm/.job-*/node-n2.json")), "n2 has joined")
-    site.wait_until(lambda: len(_rows(run)) >= 1, "a trial has ended")
+    # One worker waits in its first arm: what has ended beside the two stages, the other one did.
+    site.wait_until(lambda: len(_rows(run)) >= 3, "both nodes train")
     site.lab.kill_node("n2")  # the last test of the lab: nobody needs the node after it
+    site.let_go()
     site.wait(job)
     assert _weights(run) == weights_alone
     assert all(row["status"] == "done" for row in _rows(run))
