@@ -26,9 +26,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup no process would get
 
 # The same examples on every machine, none kept on the disk, and none that fails for a slow machine.
 # HYPOTHESIS_PROFILE=long draws other ones, and many more where a test does not say how many.
-any_speed = settings(
-    database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # fmt: skip
+any_speed = settings(database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("headstart", any_speed, derandomize=True)
 settings.register_profile("long", any_speed, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "headstart"))
