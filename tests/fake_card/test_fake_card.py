@@ -128,8 +128,12 @@ def test_an_older_driver_is_refused_as_cuda_does(card):
     assert card.run(code, FAKE_DRIVER="13000").stdout == "0 1\n"
 
 
+@pytest.mark.slow
 def test_what_a_card_would_refuse_fails_the_test(card):
-    """A wait inside of a capture, which then ends with an error of its own, as on a card."""
+    """A wait inside of a capture, which then ends with an error of its own, as on a card.
+
+    Slow: a process imports torch.
+    """
     code = """
         import torch
         x = torch.ones(1, device="cuda")

@@ -117,10 +117,12 @@ def test_an_undisturbed_job_ends_with_the_sweeps_status(script: Callable[..., Sc
     assert not job.requeued
 
 
-@pytest.mark.parametrize("status", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("status", [1, 2])
 def test_failed_trials_and_wrong_input_are_not_requeued(
     script: Callable[..., Script], status: int
 ) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script()
     assert _finish(job.start(STAND_IN_STATUS=str(status)))[0] == status
     assert not job.requeued
@@ -142,10 +144,13 @@ def test_a_signalled_job_saves_requeues_itself_and_goes_on_to_equal_results(
     assert sorted(row["attempts"] for row in job.rows())[-1] == 2  # type: ignore[type-var]
 
 
+@pytest.mark.slow
 def test_a_task_of_an_array_sends_itself_back_and_not_the_whole_array(
     script: Callable[..., Script],
 ) -> None:
-    """SLURM_JOB_ID of the last task is the array's; its line is one of many that SLURM shows."""
+    """Slow: several processes, one after the other, for one job.
+
+    SLURM_JOB_ID of the last task is the array's; its line is one of many that SLURM shows."""
     job = script(shards=3)
     task = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "FAKE_END": _in(7200)}
     process = job.begun(**task)
@@ -287,14 +292,14 @@ def test_a_job_that_is_forbidden_to_requeue_ends(script: Callable[..., Script]) 
     assert "not requeued: it may not be (slurm.cancel, or the site's rule)" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("left_s", "expected"),
-    [(60, []), pytest.param(7200, ["requeue 7"], marks=pytest.mark.slow)],
-    ids=["time limit", "preempted"],
+    ("left_s", "expected"), [(60, []), (7200, ["requeue 7"])], ids=["time limit", "preempted"]
 )
 def test_without_progress_only_a_preempted_job_goes_back_into_the_queue(
     script: Callable[..., Script], left_s: int, expected: list[str]
 ) -> None:
+    """Slow: several processes, one after the other, for one job."""
     job = script()
     process = job.begun(FAKE_END=_in(left_s))
     process.send_signal(signal.SIGUSR2)

@@ -157,8 +157,9 @@ def test_strokes_do_not_depend_on_compression_or_grey_levels():
     assert strokes_digest([image]) != strokes_digest([page(4)])
 
 
+@pytest.mark.slow
 def test_the_real_digits(real_data):
-    """400 digits, 40 a class, all different, and of a size that one decoding takes a second."""
+    """400 digits, 40 a class, all different. Slow: their pages are decoded."""
     options = {"classes": "digits", "preprocess": "mnist_style", "data_dir": real_data}
     dataset = load_dataset("handwritten62", **options)
     assert dataset.images.shape == (400, 1, 28, 28)

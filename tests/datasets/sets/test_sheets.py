@@ -115,9 +115,11 @@ def test_corrections_change_the_digits_and_so_the_fingerprint(
     assert not isinstance(err.value, DataNotFoundError), "no other data set may stand in"
 
 
+@pytest.mark.slow
 def test_what_each_photograph_gave_is_noted_and_shown_from_the_cache_too(
     data_dir: Path, tmp_path: Path
 ) -> None:
+    """Slow: three sheets are read."""
     for _ in range(2):
         dataset = load(data_dir, tmp_path, {"mine/rows.jpg": "358", "mine/all_*.jpg": "name"})
         said = [note for note in dataset.notes if " digits (" in note]
@@ -149,7 +151,12 @@ def test_a_digit_may_be_a_number_and_a_row_of_labels_may_not(
         ({"mine/*.JPG": "358"}, DataNotFoundError, r"mine holds all_3.jpg, rows.jpg\)"),
         ({"mine/rows.jpg": "358", "mine/x.jpg": "3"}, DataError, "rows.jpg is there, but mine/x"),
         ({"mine": "358"}, DataError, r"mine: is a folder; name what is in it: 'mine/\*.jpg'"),
-        ({"mine/rows.jpg": "35"}, DataError, "rows found where there should be 2 rows"),
+        pytest.param(
+            {"mine/rows.jpg": "35"},
+            DataError,
+            "rows found where there should be 2 rows",
+            marks=pytest.mark.slow,  # the sheet is read
+        ),
         ({"mine/rows.jpg": "name"}, DataError, "does not end in one digit"),
         ({"mine/rows.jpg": {"row": "358"}}, DataError, "did you mean 'rows'"),
         ({"mine/rows.jpg": "358", "mine/r*.jpg": "358"}, DataError, "given twice"),

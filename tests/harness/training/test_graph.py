@@ -220,7 +220,7 @@ def test_a_rate_that_is_a_number_would_stay_that_of_the_recording():
     "settings",
     [
         {"augment": Augment(rotate=20, translate=0.1, erase=0.3, elastic=0.03)},
-        {"precision": "bf16"},
+        pytest.param({"precision": "bf16"}, marks=pytest.mark.slow),  # slow on most processors
         {"label_smoothing": 0.1},
         {"batch_size": 100, "epochs": 4},
     ],

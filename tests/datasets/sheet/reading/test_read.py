@@ -88,7 +88,9 @@ def scenes(
         yield scene, by_row(scene.row_labels, "")
 
 
+@pytest.mark.slow
 def test_easy_sheets_are_read_without_a_mistake() -> None:
+    """Slow: two whole sheets are read."""
     assert share_right(scenes(range(2), [drawn_digit], EASY)) == 1.0
 
 
