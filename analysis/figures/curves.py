@@ -7,6 +7,7 @@ apart because their axis is the training step.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from analysis.findings.findings import Findings
 from analysis.statistics.times.course import ACCURACY, COURSES, Course
 
 MOST_RUNS = 10  # single runs of an arm; more are mud
+TITLE_LETTERS = 34  # on a line over one of two panels
 
 
 def learning_curves(
@@ -123,7 +125,8 @@ def survival_curves(
         ax.set_xscale("symlog", linthresh=grain)
         ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
         ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_title(f"Validation {course.words} of {course.target_alone(target)}", color=SOFT)
+    title = f"Validation {course.words} of {course.target_alone(target)}"
+    ax.set_title(fill(title, TITLE_LETTERS), color=SOFT)
     percent_axis(ax.yaxis)
     return ax
 

@@ -170,6 +170,10 @@ def test_survival_marks_what_was_censored() -> None:
     ax = curves.survival_curves(axes(), curve, STYLES, 0.9)
     [marks] = [line for line in ax.lines if line.get_marker() == "|"]
     assert marks.get_xdata().tolist() == [20]
+    assert ax.get_title("left") == "Validation accuracy of 90 %"
+    years = replace(COURSES["mae"], measured_in="years")
+    ax = curves.survival_curves(axes(), curve, STYLES, 0.9, years)
+    assert ax.get_title("left") == "Validation mean absolute error of\n0.9 years"  # of two panels
 
 
 @pytest.mark.filterwarnings("error")
