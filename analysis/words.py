@@ -32,6 +32,11 @@ def chosen(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
+def verdict(name: str) -> str:
+    """`inconclusive` → `not known`; `better`, `worse`, `equivalent` as they are."""
+    return "not known" if name == "inconclusive" else name
+
+
 def points(value: float) -> str:
     """0.0034 → `+0.34` (percentage points).
 

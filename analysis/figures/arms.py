@@ -97,10 +97,10 @@ def spread(
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_xlim(0, NO_SPREAD)
-    factor, unit = (100, " (points)") if course.is_share else (1, course.of_unit)
+    factor = 100 if course.is_share else 1
     ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:.3g}")
     noise = "; bar |: noise of a test set of this size" * (course is ACCURACY)
-    ax.set_xlabel(f"SD of {course.words} over seeds{unit}{noise}")
+    ax.set_xlabel(f"SD of {course.words} over seeds{course.of_difference}{noise}")
     return ax
 
 

@@ -110,9 +110,8 @@ def forest(
         style.interval_mark(ax, k, (row.estimate, row.low, row.high), styles[row.treatment])
         kind = "points" if course.is_share else "signed"
         text = words.interval(kind, row.estimate, row.low, row.high)
-        known = "not known" if row.verdict == "inconclusive" else row.verdict
         ax.annotate(
-            f"{text}   {known}",
+            f"{text}   {words.verdict(row.verdict)}",
             (1.02, k),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -127,9 +126,9 @@ def forest(
         for r in rows.itertuples()
     ]
     style.list_axis(ax, labels)
-    factor, unit = (100, " (points)") if course.is_share else (1, course.of_unit)
+    factor = 100 if course.is_share else 1
     ax.xaxis.set_major_formatter(lambda v, _: f"{factor * v:+.3g}".replace("-", "−") if v else "0")
-    ax.set_xlabel(f"Difference in {course.words}{unit}, treatment minus control")
+    ax.set_xlabel(f"Difference in {course.words}{course.of_difference}, treatment minus control")
     return ax
 
 

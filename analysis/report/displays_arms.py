@@ -126,8 +126,7 @@ NOISE = "Test-set noise is the binomial SD of an accuracy on that many images. "
 
 def stability_table(findings: Findings) -> Table:
     """Spread over seeds, broken trials, restlessness of the curves."""
-    is_share = findings.course.is_share
-    unit, kind = (" (points)", "points_plain") if is_share else (findings.course.of_unit, "number")
+    unit, kind = findings.course.of_difference, findings.course.spread_kind
     noise = findings.stability.get("binomial_sd")  # of accuracy alone; None: no trial has ended
     has_noise = noise is not None and bool(noise.notna().any())
     columns = (
@@ -157,7 +156,7 @@ def stability_table(findings: Findings) -> Table:
 
 def source_table(findings: Findings) -> Table:
     """How much of the spread over seeds each source of randomness brings."""
-    unit, kind = (" (points)", "points_plain") if findings.course.is_share else ("", "number")
+    unit, kind = findings.course.of_difference, findings.course.spread_kind
     frame = findings.sources.assign(what=findings.sources["source"].map(SOURCE_WORDS))
     columns = (
         *task_column(findings),

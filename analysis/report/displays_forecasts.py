@@ -70,9 +70,8 @@ def transfer_table(findings: Findings) -> Table:
         Column("forecast_rank", "Rank by LogME", "count"),
         *further(Column("n_pairs", "Pairs", "count"), Column("treatment", "Arm")),
     )
-    shown = {"inconclusive": "not known"}
     frame = findings.matrix.assign(
-        verdict=[shown.get(str(v), str(v)) for v in findings.matrix["verdict"]]
+        verdict=[words.verdict(str(v)) for v in findings.matrix["verdict"]]
     )
     return Table("transfer", "Which start helps on which data", frame, columns)
 

@@ -152,14 +152,13 @@ def seeds_table(findings: Findings) -> Table:
         more_high=[c.n_more_high for c in missing],
         more_words=[_more_text(c.n_more_low, c.n_more_high) for c in missing],
     ).drop(columns="n_more")  # of `plan`, for the margin: the range is what the report says
-    is_share = findings.course.is_share
-    unit, plain = (" (points)", "points_plain") if is_share else ("", "number")
+    unit, is_share = findings.course.of_difference, findings.course.is_share
     columns = (
         *task_column(findings),
         *PAIR,
         Column("value", f"Difference to detect{unit}", "points" if is_share else "signed"),
         Column("n_pilot", "Seeds run", "count"),
-        with_interval("sd", f"SD of differences{unit}", plain),
+        with_interval("sd", f"SD of differences{unit}", findings.course.spread_kind),
         with_interval("n_needed", "Seeds needed", "count", "n_"),
         Column("more_words", "More for a verdict", sort="more_high"),
     )
@@ -185,7 +184,7 @@ def together_table(findings: Findings) -> Table:
     names = QUESTION_WORDS | {"final": f"final {findings.course.words}"}
     frame = rows.assign(
         question_words=rows["question"].map(names),
-        verdict_shown=rows["verdict"].replace("inconclusive", "not known"),
+        verdict_shown=rows["verdict"].map(words.verdict),
         common=[common_text(row) for row in rows.itertuples()],
     )
     columns = (

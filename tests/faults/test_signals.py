@@ -17,6 +17,8 @@ import pytest
 from disturbed import SWEEPS, Disturbed, Place, differences, stays
 from faults import chosen
 
+from runs import held
+
 CALM_S = 8.0  # what the undisturbed run takes on a machine with nothing else to do
 PROMISED_S = 10.0
 
@@ -124,14 +126,13 @@ def _draw_photos(folder: Path) -> None:
 
 def _start_held(place: Place, where: Phase, engine: str) -> Disturbed:
     """The command, held in the phase."""
-    at = place.root / "at"
     command = place.start(
-        engine=engine, report=where.with_report,
-        HEADSTART_TEST_HOLD=f"{where.function}:{where.nth}",
-        HEADSTART_TEST_SLOW_S=str(where.slow_s),
-        HEADSTART_TEST_AT=str(at), HEADSTART_TEST_GO=str(place.root / "go"),
+        engine=engine, report=where.with_report, HEADSTART_TEST_SLOW_S=str(where.slow_s),
+        **held(f"{where.function}:{where.nth}", place.root),
     )  # fmt: skip
-    assert command.wait_for(at.exists), f"it never came to {where.function}:\n{command.said}"
+    assert command.wait_for((place.root / "at").exists), (
+        f"it never came to {where.function}:\n{command.said}"
+    )
     return command
 
 

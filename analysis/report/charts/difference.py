@@ -37,7 +37,6 @@ def difference_chart(rows: Sequence[Ahead], styles: Styles, course: Course) -> S
         return None
     pairs = {k: pair_words(*row.pair) for k, row in enumerate(rows)}
     styles = {arm: styles[arm] for arm in styles if any(row.pair.treatment == arm for row in rows)}
-    unit = " (points)" if course.is_share else course.of_unit
     words = (
         f"Mean paired difference in {course.words} on validation images by training step, with a "
         "band that holds for the whole curve at once: where it leaves 0, one arm is ahead."
@@ -48,7 +47,7 @@ def difference_chart(rows: Sequence[Ahead], styles: Styles, course: Course) -> S
         data,
         styles,
         words,
-        title=f"Ahead in {course.words}{unit}",
+        title=f"Ahead in {course.words}{course.of_difference}",
         height=250,
         params=choice("pair", "Pair", pairs),
         legend=False,

@@ -38,8 +38,7 @@ def forest_chart(comparisons: pd.DataFrame, course: Course) -> Spec | None:
     factor = 100 if course.is_share else 1
     margin = float(table["margin"].iloc[0]) * factor
     strip = [] if pd.isna(margin) else [{"from": -margin, "to": margin}]
-    unit = " (points)" if course.is_share else course.of_unit
-    axis = f"Difference in {course.words}{unit}"
+    axis = f"Difference in {course.words}{course.of_difference}"
     return finish(
         _layers([row["row"] for row in rows], axis),
         {"rows": rows, "zero": [{"x": 0}], "margin": strip},

@@ -46,10 +46,9 @@ def steadiness_chart(stability: pd.DataFrame, styles: Styles, course: Course) ->
     if not rows:
         return None
     order = [arm for arm in styles if any(row["arm"] == arm for row in rows)]
-    unit = " (points)" if course.is_share else course.of_unit
     titles = {
-        "sd": f"SD of the final {course.words} over seeds{unit}",
-        "late_sd": f"SD of {course.words} in the last third of a run{unit}",
+        "sd": f"SD of the final {course.words} over seeds{course.of_difference}",
+        "late_sd": f"SD of {course.words} in the last third of a run{course.of_difference}",
         "broken": "Share of runs that failed or diverged (%)",
     }
     kinds = {key: MEASURES[key] for key in MEASURES if any(row["kind"] == key for row in rows)}

@@ -43,9 +43,19 @@ class Course:
         return f" ({self.measured_in})" if self.measured_in else ""
 
     @property
+    def of_difference(self) -> str:
+        """` (points)` or ` (years)`: the unit of a difference or a spread, as `of_unit` has it."""
+        return " (points)" if self.is_share else self.of_unit
+
+    @property
     def kind(self) -> str:
         """How a value is written (`words.write`)."""
         return "percent" if self.is_share else "number"
+
+    @property
+    def spread_kind(self) -> str:
+        """How a spread is written in a table whose heading has the unit."""
+        return "points_plain" if self.is_share else "number"
 
     @property
     def target_kind(self) -> str:
